@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "engine/text/value.h"
+#include "storage/base/result.h"
+
+namespace kvasir {
+
+struct JsonLimits {
+  std::uint32_t depth_max = 64;
+  std::size_t bytes_max = 64u << 20;
+};
+
+// JSON text to Value, on Boost.JSON's basic_parser with a handler of ours: number text and key order are kept, strings
+// must be valid UTF-8 (lone surrogate escapes are an error). Errors: invalid_argument with byte offset and what is wrong.
+Result<Value> parse_json(std::string_view text, JsonLimits limits = {});
+
+// Compact JSON; numbers as their original text, non-ASCII as it is. Invalid UTF-8 in strings is replaced by U+FFFD.
+std::string to_json(const Value& value);
+
+// Appends `text` as a JSON string with quotes.
+void append_json_string(std::string& out, std::string_view text);
+
+}  // namespace kvasir
