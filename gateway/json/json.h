@@ -10,12 +10,13 @@
 namespace kvasir {
 
 struct JsonLimits {
-  std::uint32_t depth_max = 64;
+  std::uint32_t depth_max = 64;  // arrays and objects in each other; never more than 1,000
   std::size_t bytes_max = 64u << 20;
 };
 
 // JSON text to Value, on Boost.JSON's basic_parser with a handler of ours: number text and key order are kept, strings
-// must be valid UTF-8 (lone surrogate escapes are an error). Errors: invalid_argument with byte offset and what is wrong.
+// must be valid UTF-8 (lone surrogate escapes are an error). Errors: invalid_argument with byte offset and what is wrong;
+// too_large when over bytes_max.
 Result<Value> parse_json(std::string_view text, JsonLimits limits = {});
 
 // Compact JSON; numbers as their original text, non-ASCII as it is. Invalid UTF-8 in strings is replaced by U+FFFD.
