@@ -1,0 +1,102 @@
+#include "engine/model/weights.h"
+
+#include <set>
+#include <string>
+#include <string_view>
+
+namespace kvasir {
+
+namespace {
+
+std::string dims_text(std::span<const std::uint64_t> dims) {
+  std::string text = "{";
+  for (std::size_t i = 0; i < dims.size(); ++i) text += (i ? ", " : "") + std::to_string(dims[i]);
+  return text + "}";
+}
+
+// Looks tensors up and keeps the first error; remembers what was taken.
+class Finder {
+ public:
+  explicit Finder(const GgufFile& file) : file_(file) {}
+
+  const GgufTensor* matrix(const std::string& name, std::uint64_t in, std::uint64_t out) {
+    return take(name, {in, out});
+  }
+
+  const GgufTensor* vector(const std::string& name, std::uint64_t size) {
+    const GgufTensor* tensor = take(name, {size});
+    if (tensor != nullptr && tensor->type != static_cast<std::uint32_t>(TensorType::f32)) {
+      fail(ErrorCode::unsupported, name, "is " + tensor_type_name(tensor->type) + "; norm weights must be F32");
+    }
+    return tensor;
+  }
+
+  // A tensor that nobody took would be a part of the model that is silently left out.
+  Status finish() {
+    for (const GgufTensor& tensor : file_.tensors()) {
+      if (!taken_.contains(tensor.name)) fail(ErrorCode::unsupported, tensor.name, "is not part of a plain Llama model");
+    }
+    if (failed_) return error_;
+    return Ok{};
+  }
+
+ private:
+  void fail(ErrorCode code, const std::string& name, const std::string& what) {
+    if (!failed_) error_ = error(code, "tensor " + name + " " + what);
+    failed_ = true;
+  }
+
+  const GgufTensor* take(const std::string& name, std::vector<std::uint64_t> dims) {
+    const GgufTensor* tensor = file_.tensor(name);
+    taken_.insert(name);
+    if (tensor == nullptr) {
+      fail(ErrorCode::corrupt, name, "is missing");
+    } else if (!is_supported(tensor->type)) {
+      fail(ErrorCode::unsupported, name,
+           "is " + tensor_type_name(tensor->type) + "; this build loads F32, F16, BF16, Q8_0 and Q4_1");
+    } else if (tensor->dims != dims) {
+      fail(ErrorCode::corrupt, name, "has the shape " + dims_text(tensor->dims) + ", expected " + dims_text(dims));
+    }
+    return tensor;
+  }
+
+  const GgufFile& file_;
+  std::set<std::string, std::less<>> taken_;
+  Error error_;
+  bool failed_ = false;
+};
+
+LayerTensors find_layer(Finder& finder, const ModelConfig& config, std::uint32_t layer) {
+  const std::string prefix = "blk." + std::to_string(layer) + ".";
+  const std::uint64_t q_dim = std::uint64_t{config.heads} * config.head_dim;
+  LayerTensors tensors;
+  tensors.attn_norm = finder.vector(prefix + "attn_norm.weight", config.hidden);
+  tensors.wq = finder.matrix(prefix + "attn_q.weight", config.hidden, q_dim);
+  tensors.wk = finder.matrix(prefix + "attn_k.weight", config.hidden, config.kv_dim());
+  tensors.wv = finder.matrix(prefix + "attn_v.weight", config.hidden, config.kv_dim());
+  tensors.wo = finder.matrix(prefix + "attn_output.weight", q_dim, config.hidden);
+  tensors.ffn_norm = finder.vector(prefix + "ffn_norm.weight", config.hidden);
+  tensors.w_gate = finder.matrix(prefix + "ffn_gate.weight", config.hidden, config.ffn);
+  tensors.w_up = finder.matrix(prefix + "ffn_up.weight", config.hidden, config.ffn);
+  tensors.w_down = finder.matrix(prefix + "ffn_down.weight", config.ffn, config.hidden);
+  return tensors;
+}
+
+}  // namespace
+
+Result<ModelTensors> find_tensors(const GgufFile& file, const ModelConfig& config) {
+  Finder finder(file);
+  ModelTensors tensors;
+  tensors.token_embd = finder.matrix("token_embd.weight", config.hidden, config.vocabulary);
+  tensors.output = config.tied_output ? tensors.token_embd
+                                      : finder.matrix("output.weight", config.hidden, config.vocabulary);
+  tensors.output_norm = finder.vector("output_norm.weight", config.hidden);
+  for (std::uint32_t layer = 0; layer < config.layers; ++layer) {
+    tensors.layers.push_back(find_layer(finder, config, layer));
+  }
+  Status complete = finder.finish();
+  if (!complete) return std::move(complete).error();
+  return tensors;
+}
+
+}  // namespace kvasir
