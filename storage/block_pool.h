@@ -57,7 +57,8 @@ struct PoolCounts {
 //
 // Life of a slot:  free -> prepare() -> filling -> commit() -> leased <-> cached -> release() -> free
 //                                          '-- dropped --> free
-// A filling or leased slot is never released. Leases must not outlive the pool.
+// A filling or leased slot is never released. Leases must not outlive the pool. Leases end anywhere, so who orders blocks
+// for eviction asks take_unleased() which ones became cached since it last asked.
 class BlockPool {
  public:
   explicit BlockPool(std::uint32_t block_count);
@@ -69,6 +70,11 @@ class BlockPool {
   BlockLease lease(BlockId id);        // REQUIRES: leased or cached
   void release(BlockId id);            // cached -> free. REQUIRES: cached
   bool is_cached(BlockId id) const { return slots_[index_of(id)].state == State::cached; }
+  bool is_leased(BlockId id) const { return slots_[index_of(id)].state == State::leased; }
+  std::uint32_t lease_count(BlockId id) const { return slots_[index_of(id)].leases; }
+  // Replaces `out` by the blocks whose last lease ended since the last call, each once, in that order. Some may have
+  // been leased or released again meanwhile.
+  void take_unleased(std::vector<BlockId>& out);
   const PoolCounts& counts() const { return counts_; }
 
  private:
@@ -77,14 +83,17 @@ class BlockPool {
   enum class State : std::uint8_t { free, filling, leased, cached };
   struct Slot {
     State state = State::free;
+    bool in_unleased = false;
     std::uint32_t leases = 0;
   };
   void abandon(BlockId id);
   void publish(BlockId id);
+  void share(BlockId id);
   void unlease(BlockId id);
 
   std::vector<Slot> slots_;
-  std::vector<std::uint32_t> free_;
+  std::vector<BlockId> free_;      // a stack: the slot freed last is warm in the processor's caches
+  std::vector<BlockId> unleased_;  // at most one entry per slot (Slot::in_unleased)
   PoolCounts counts_;
 };
 

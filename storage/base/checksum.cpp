@@ -30,11 +30,6 @@ constexpr std::array<std::uint32_t, 256> make_crc_table() {
 }
 constexpr std::array<std::uint32_t, 256> kCrcTable = make_crc_table();
 
-std::uint32_t crc32c_table(std::span<const std::byte> bytes, std::uint32_t crc) {
-  for (const std::byte byte : bytes) crc = (crc >> 8) ^ kCrcTable[(crc ^ static_cast<std::uint8_t>(byte)) & 0xFF];
-  return crc;
-}
-
 __attribute__((target("sse4.2"))) std::uint32_t crc32c_sse42(std::span<const std::byte> bytes, std::uint32_t crc) {
   std::uint64_t wide = crc;
   const std::byte* at = bytes.data();
@@ -94,9 +89,15 @@ std::uint64_t hash_tail(const std::byte* at, const std::byte* end, std::uint64_t
 
 }  // namespace
 
+std::uint32_t detail::crc32c_portable(std::span<const std::byte> bytes, std::uint32_t crc) {
+  crc = ~crc;
+  for (const std::byte byte : bytes) crc = (crc >> 8) ^ kCrcTable[(crc ^ static_cast<std::uint8_t>(byte)) & 0xFF];
+  return ~crc;
+}
+
 std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t crc) {
   static const bool hardware = __builtin_cpu_supports("sse4.2");
-  return ~(hardware ? crc32c_sse42(bytes, ~crc) : crc32c_table(bytes, ~crc));
+  return hardware ? ~crc32c_sse42(bytes, ~crc) : detail::crc32c_portable(bytes, crc);
 }
 
 std::uint64_t checksum64(std::span<const std::byte> bytes, std::uint64_t seed) {

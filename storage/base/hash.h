@@ -45,8 +45,12 @@ std::string to_hex(std::span<const std::uint8_t> bytes);
 // CRC-32C (Castagnoli), hardware-accelerated where the processor has SSE4.2. Chainable: pass the previous result.
 std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t crc = 0);
 
-// 64-bit checksum of stored payloads: fast on megabytes, not cryptographic (XXH64 of zstd's bundled family is not
-// exported, so this is ours: four lanes of 64-bit multiply-rotate as in xxHash by Y. Collet, seeded).
+namespace detail {
+std::uint32_t crc32c_portable(std::span<const std::byte> bytes, std::uint32_t crc);  // what a processor without it runs
+}
+
+// 64-bit checksum of stored payloads and seed of the index's hash tables: fast on megabytes and on one block's ids, not
+// cryptographic. Computes XXH64 (Y. Collet), so known answers exist.
 std::uint64_t checksum64(std::span<const std::byte> bytes, std::uint64_t seed = 0);
 
 }  // namespace kvasir
