@@ -3,8 +3,9 @@
 namespace kvasir {
 
 BlockLease& BlockLease::operator=(BlockLease&& other) noexcept {
-  std::swap(pool_, other.pool_);  // what was held here ends with `other`
-  std::swap(id_, other.id_);
+  const BlockLease ended(std::move(*this));
+  pool_ = std::exchange(other.pool_, nullptr);
+  id_ = other.id_;
   return *this;
 }
 
@@ -19,8 +20,9 @@ BlockLease BlockLease::share() const {
 }
 
 BlockFill& BlockFill::operator=(BlockFill&& other) noexcept {
-  std::swap(pool_, other.pool_);
-  std::swap(id_, other.id_);
+  const BlockFill ended(std::move(*this));
+  pool_ = std::exchange(other.pool_, nullptr);
+  id_ = other.id_;
   return *this;
 }
 
@@ -37,6 +39,7 @@ BlockLease BlockFill::commit() && {
 
 BlockPool::BlockPool(std::uint32_t block_count) : slots_(block_count) {
   free_.reserve(block_count);
+  unleased_.reserve(block_count);
   for (std::uint32_t i = block_count; i > 0; --i) free_.push_back(BlockId{i - 1});
   counts_.free = counts_.total = block_count;
 }
@@ -74,8 +77,8 @@ void BlockPool::release(BlockId id) {
 }
 
 void BlockPool::take_unleased(std::vector<BlockId>& out) {
-  out.clear();
-  out.swap(unleased_);
+  out = unleased_;  // a copy, so that unleased_ keeps its capacity: unlease() runs in destructors and must not allocate
+  unleased_.clear();
   for (const BlockId id : out) slots_[index_of(id)].in_unleased = false;
 }
 

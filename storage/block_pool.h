@@ -25,6 +25,7 @@ class BlockLease {
 
  private:
   friend class BlockPool;
+  friend class BlockFill;
   BlockLease(BlockPool& pool, BlockId id) : pool_(&pool), id_(id) {}
   BlockPool* pool_;
   BlockId id_;
