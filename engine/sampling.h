@@ -33,7 +33,8 @@ struct TokenLogprob {
 
 struct SampledToken {
   TokenId id = 0;
-  float logprob = 0.0f;                // of the model's own distribution, before temperature and filters
+  float logprob = 0.0f;                // of the model's own distribution, before penalties, temperature and
+                                       // filters; 0 unless want_logprobs
   std::vector<TokenLogprob> top;       // params.logprobs best, best first; filled when want_logprobs
 };
 
