@@ -21,7 +21,8 @@ class Detokenizer {
   std::string held_;
 };
 
-// Finds the earliest stop string in a growing text, however it is cut, and holds back what might become one.
+// Finds the stop string that is complete first in a growing text, however the text is cut, and holds back what might
+// become one. Of two that end at the same place the longer one counts. Empty stop strings are ignored.
 // Single-threaded value.
 class StopMatcher {
  public:

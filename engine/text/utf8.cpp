@@ -53,6 +53,11 @@ std::size_t utf8_incomplete(std::string_view text) {
   return n < lead.length && n == text.size() ? n : 0;
 }
 
+std::size_t utf8_broken_length(std::string_view text) {
+  const Lead lead = lead_of(byte_at(text, 0));
+  return lead.length == 0 ? 1 : fitting_bytes(text, lead);
+}
+
 char32_t utf8_decode(std::string_view text) {
   const std::size_t length = lead_of(byte_at(text, 0)).length;
   constexpr unsigned char kLeadBits[] = {0, 0x7F, 0x1F, 0x0F, 0x07};

@@ -17,6 +17,10 @@ std::size_t utf8_length(std::string_view text);
 // when they never can.
 std::size_t utf8_incomplete(std::string_view text);
 
+// Bytes at the start of `text`, which utf8_length() rejects, that one replacement character stands for: the longest
+// beginning of a character, at least 1 (Unicode's "maximal subpart"). REQUIRES: !text.empty().
+std::size_t utf8_broken_length(std::string_view text);
+
 // The character at the start of `text`. REQUIRES: utf8_length(text) != 0.
 char32_t utf8_decode(std::string_view text);
 

@@ -1,0 +1,111 @@
+#include <chrono>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "engine/model/gguf.h"
+#include "engine/model/model_config.h"
+#include "engine/text/tokenizer.h"
+#include "gateway/json/json.h"
+#include "tests/support/temp_dir.h"
+
+namespace kvasir {
+namespace {
+
+std::string read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+std::unique_ptr<Tokenizer> load(const std::string& gguf) {
+  auto file = GgufFile::open(gguf);
+  if (!file) throw std::runtime_error(file.error().message);
+  auto vocabulary = read_vocabulary(**file);
+  if (!vocabulary) throw std::runtime_error(vocabulary.error().message);
+  auto tokenizer = Tokenizer::load(std::move(*vocabulary));
+  if (!tokenizer) throw std::runtime_error(tokenizer.error().message);
+  return std::move(*tokenizer);
+}
+
+std::vector<TokenId> ids_of(const Value& array) {
+  std::vector<TokenId> ids;
+  for (const Value& id : *array.as_array()) ids.push_back(std::stoi(id.as_number()->text));
+  return ids;
+}
+
+double seconds(auto&& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+TEST(TokenizerParity, DefaultModelOnEveryRowInBothModes) {
+  const std::string data = testing::shared_data_dir(), model = testing::default_model_path();
+  if (data.empty() || model.empty()) GTEST_SKIP() << "needs the shared data and the default model";
+  const auto tokenizer = load(model);
+  std::ifstream rows(data + "/tokenizer/smollm2.jsonl");
+  int count = 0;
+  for (std::string line; std::getline(rows, line); ++count) {
+    auto row = parse_json(line);
+    ASSERT_TRUE(row.ok()) << row.error().message;
+    const std::string& text = *row->find("text")->as_string();
+    EXPECT_EQ(tokenizer->encode(text), ids_of(*row->find("ids"))) << "row " << count;
+    EXPECT_EQ(tokenizer->encode_with_specials(text), ids_of(*row->find("ids_special"))) << "row " << count;
+  }
+  EXPECT_EQ(count, 395);
+}
+
+// `.inp` holds texts between separator lines, `.out` a line of ids for each.
+void check_vocabulary(const std::string& name) {
+  const std::string data = testing::shared_data_dir();
+  if (data.empty()) GTEST_SKIP() << "needs the shared data";
+  const std::string gguf = data + "/vocab/ggml-vocab-" + name + ".gguf";
+  const auto tokenizer = load(gguf);
+  const std::string input = read_file(gguf + ".inp");
+  std::istringstream expected(read_file(gguf + ".out"));
+  const std::string separator = "\n__ggml_vocab_test__\n";
+  std::size_t at = 0;
+  int count = 0;
+  for (std::string line; std::getline(expected, line) && at <= input.size(); ++count) {
+    const std::size_t end = std::min(input.find(separator, at), input.size());
+    const std::string text = input.substr(at, end - at);
+    at = end + separator.size();
+    std::istringstream numbers(line);
+    const std::vector<TokenId> ids{std::istream_iterator<TokenId>(numbers), {}};
+    EXPECT_EQ(tokenizer->encode(text), ids) << name << " on " << ::testing::PrintToString(text);
+    EXPECT_EQ(tokenizer->decode(ids), text);
+  }
+  EXPECT_GT(count, 40);
+}
+
+TEST(TokenizerParity, Gpt2) { check_vocabulary("gpt-2"); }
+TEST(TokenizerParity, Llama3) { check_vocabulary("llama-bpe"); }
+TEST(TokenizerParity, Qwen2) { check_vocabulary("qwen2"); }
+TEST(TokenizerParity, DeepSeekCoder) { check_vocabulary("deepseek-coder"); }
+
+TEST(TokenizerParity, HugeTextsTakeWellUnderASecond) {
+  const std::string model = testing::default_model_path();
+  if (model.empty()) GTEST_SKIP() << "needs the default model";
+  const auto tokenizer = load(model);
+  std::string prose;
+  for (int i = 0; prose.size() < 1'000'000; ++i)
+    prose += "The year " + std::to_string(i * 7919) + " wasn't über-good;\n";
+  for (const char* unit : {"a", " ", "\n", "0", "!", "é", "\xff", "a ", " \n", "<|im_start", "日", "'s", "\x04"}) {
+    std::string repeated;
+    while (repeated.size() < 400'000) repeated += unit;
+    for (const std::string& text : {repeated, repeated + "x", "x" + repeated + " x"}) {
+      const double taken = seconds([&] { tokenizer->encode_with_specials(text); });
+      EXPECT_LT(taken, 3.0) << ::testing::PrintToString(unit);  // sanitizers are slow
+    }
+  }
+  const double taken = seconds([&] { EXPECT_EQ(tokenizer->decode(tokenizer->encode(prose)), prose); });
+  EXPECT_LT(taken, 5.0);
+  RecordProperty("seconds_per_megabyte", std::to_string(taken));
+}
+
+}  // namespace
+}  // namespace kvasir
