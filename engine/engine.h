@@ -71,7 +71,7 @@ struct EngineConfig {
   std::uint32_t step_tokens_max = 512;      // prefill + decode tokens of one step
   std::uint32_t prefill_chunk_tokens = 256; // prefill tokens of one step while decodes run
   std::uint32_t running_max = 64;           // sequences in the batch
-  std::uint32_t waiting_max = 256;          // queued; past it: queue_full
+  std::uint32_t waiting_max = 256;          // past running_max + waiting_max requests alive: queue_full
   std::uint32_t context_tokens_max = 0;     // 0: the model's
 };
 

@@ -1,0 +1,360 @@
+#include "engine/scheduler.h"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <utility>
+
+namespace kvasir {
+namespace {
+
+void insert_by_admission(std::vector<Sequence*>& set, Sequence& sequence) {
+  const auto later = [&](const Sequence* s) { return s->admission > sequence.admission; };
+  set.insert(std::find_if(set.begin(), set.end(), later), &sequence);
+}
+
+EngineConfig checked(EngineConfig config) {
+  KVASIR_ASSERT(config.step_tokens_max > 0 && config.running_max > 0);
+  config.running_max = std::min(config.running_max, config.step_tokens_max);
+  config.prefill_chunk_tokens = std::clamp(config.prefill_chunk_tokens, 1u, config.step_tokens_max);
+  return config;
+}
+
+}  // namespace
+
+Scheduler::Scheduler(const EngineConfig& config, PrefixCache& cache, std::uint32_t pool_blocks)
+    : config_(checked(config)), cache_(cache), pool_blocks_(pool_blocks), block_tokens_(cache.config().block_tokens) {}
+
+void Scheduler::add(std::unique_ptr<Sequence> sequence) {
+  Sequence& added = *sequence;
+  KVASIR_ASSERT(sequences_.emplace(added.id(), std::move(sequence)).second);
+  waiting_.push(added);
+}
+
+// --- admission ---
+
+// Who shares a prefix with one that computes it waits for those blocks. A tenant has about one step of prefill admitted
+// at a time, so that nobody's long prompts hold leases early or delay other tenants.
+void Scheduler::admit(TimePoint now) {
+  if (waiting_.size() == 0) return;
+  std::map<std::string_view, std::uint32_t> prefill;
+  for (const Sequence* s : running_)
+    if (!s->decoding()) prefill[s->request().tenant] += s->remaining();
+  const auto may_start = [&](const Sequence& s) {
+    if (claims_.any_of(s.prompt_keys())) return false;
+    return s.admission > 0 || prefill[s.request().tenant] < config_.step_tokens_max;
+  };
+  while (running_.size() + loading_.size() < config_.running_max) {
+    Sequence* candidate = waiting_.next(may_start);
+    if (!candidate || !try_admit(*candidate, now)) return;
+    prefill[candidate->request().tenant] += candidate->remaining();
+  }
+}
+
+bool Scheduler::try_admit(Sequence& sequence, TimePoint now) {
+  const NoRoom attempt{sequence.id(), cache_.available_blocks(), running() + loading()};
+  if (no_room_ && attempt.active > 0 && no_room_->id == attempt.id && no_room_->active == attempt.active &&
+      no_room_->available >= attempt.available)
+    return false;
+  const AcquireId acquire = cache_.begin_acquire(sequence.query(), now);
+  if (cache_.acquire_ready(acquire)) {
+    PrefixHold hold = cache_.take(acquire, now);
+    if (!room_for(sequence, static_cast<std::uint32_t>(hold.blocks.size()))) {
+      no_room_ = attempt;
+      return false;
+    }
+    waiting_.admitted(sequence);
+    sequence.admission = ++admissions_;
+    start_running(sequence, std::move(hold), now);
+    return true;
+  }
+  const auto found = cache_.match(sequence.query());
+  const std::uint32_t blocks = (found[0] + found[1]) / block_tokens_;
+  if (!room_for(sequence, blocks)) {
+    cache_.abandon(acquire);
+    no_room_ = attempt;
+    return false;
+  }
+  waiting_.admitted(sequence);
+  sequence.admission = ++admissions_;
+  sequence.acquire = acquire;
+  sequence.blocks_acquiring = blocks;
+  sequence.state = Sequence::State::loading;
+  insert_by_admission(loading_, sequence);
+  claim_from(sequence, blocks);
+  return true;
+}
+
+void Scheduler::claim_from(const Sequence& sequence, std::size_t block) {
+  const std::span<const BlockKey> keys = sequence.prompt_keys();
+  claims_.claim(sequence.id(), keys.subspan(std::min(block, keys.size())));
+}
+
+std::uint32_t Scheduler::blocks_wanted(const Sequence& sequence) const {
+  return std::min(div_ceil(sequence.tokens() + 1, block_tokens_), pool_blocks_);
+}
+
+// `blocks_held`: what the sequence's acquisition has taken out of the available blocks already.
+bool Scheduler::room_for(const Sequence& sequence, std::uint32_t blocks_held) const {
+  if (running_.empty() && loading_.empty()) return true;
+  const auto lacks = [this](const Sequence& s, std::uint32_t held) {
+    return blocks_wanted(s) - std::min(blocks_wanted(s), held);
+  };
+  std::uint32_t wanted = lacks(sequence, blocks_held) + running() + loading();
+  for (const Sequence* s : running_) wanted += lacks(*s, s->blocks_held());
+  for (const Sequence* s : loading_) wanted += lacks(*s, s->blocks_acquiring);
+  return cache_.available_blocks() >= wanted;
+}
+
+void Scheduler::start_running(Sequence& sequence, PrefixHold hold, TimePoint now) {
+  if (!sequence.usage) fix_usage(sequence, hold, now);
+  sequence.hold(std::move(hold));
+  sequence.state = Sequence::State::running;
+  insert_by_admission(running_, sequence);
+  claim_from(sequence, sequence.blocks_committed());
+}
+
+void Scheduler::fix_usage(Sequence& sequence, const PrefixHold& hold, TimePoint now) {
+  PromptUsage usage;
+  usage.prompt_tokens = sequence.prompt_tokens();
+  usage.cached = hold.tokens_by_tier;
+  KVASIR_ASSERT(usage.cached_total() < usage.prompt_tokens);
+  usage.computed = usage.prompt_tokens - usage.cached_total();
+  for (std::size_t tier = 0; tier < kTierCount; ++tier) counters_.prompt_tokens_cached[tier] += usage.cached[tier];
+  counters_.prompt_tokens_computed += usage.computed;
+  sequence.usage = usage;
+  sequence.times.admitted = now;
+  deliveries_.push_back({sequence.id(), sequence.listener(), usage});
+}
+
+void Scheduler::collect_loads(TimePoint now) {
+  for (std::size_t i = 0; i < loading_.size();) {
+    Sequence& sequence = *loading_[i];
+    if (!cache_.acquire_ready(sequence.acquire)) {
+      ++i;
+      continue;
+    }
+    loading_.erase(loading_.begin() + static_cast<std::ptrdiff_t>(i));
+    start_running(sequence, cache_.take(sequence.acquire, now), now);
+  }
+}
+
+// --- a step ---
+
+Batch Scheduler::plan(TimePoint now) {
+  KVASIR_ASSERT(!step_in_flight_ && in_flight_.empty());
+  admit(now);
+  Batch batch;
+  for (const Scheduled& grant : grant_tokens()) {
+    Sequence& sequence = *grant.sequence;
+    if (sequence.state != Sequence::State::running) continue;  // preempted by an earlier one
+    const std::uint32_t end = ensure_blocks(sequence, grant.end, now);
+    if (end == 0) continue;
+    sequence.in_step = true;
+    in_flight_.push_back({&sequence, end});
+    batch.sequences.push_back(sequence.input(end));
+  }
+  step_in_flight_ = !in_flight_.empty();
+  return batch;
+}
+
+std::uint32_t Scheduler::prefill_budget(std::uint32_t decodes) const {
+  const std::uint32_t left = config_.step_tokens_max - std::min(decodes, config_.step_tokens_max);
+  return decodes > 0 ? std::min(left, config_.prefill_chunk_tokens) : left;
+}
+
+// Every decode gets its token. What is left for prefill is split evenly between the tenants that have any, earliest
+// admission first within one; what a tenant does not need goes to the others in order of admission.
+std::vector<Scheduler::Scheduled> Scheduler::grant_tokens() const {
+  std::vector<Scheduled> grants;
+  grants.reserve(running_.size());
+  std::map<std::string_view, std::uint32_t> shares;
+  std::uint32_t decodes = 0;
+  for (Sequence* s : running_) {
+    grants.push_back({s, s->decoding() ? s->tokens() : s->computed()});
+    if (s->decoding()) {
+      ++decodes;
+    } else {
+      shares.emplace(s->request().tenant, 0);
+    }
+  }
+  std::uint32_t budget = prefill_budget(decodes);
+  for (auto& [tenant, share] : shares) share = budget / static_cast<std::uint32_t>(shares.size());
+  for (Scheduled& grant : grants) {
+    if (grant.sequence->decoding()) continue;
+    std::uint32_t& share = shares[grant.sequence->request().tenant];
+    const std::uint32_t tokens = std::min(share, grant.sequence->tokens() - grant.end);
+    grant.end += tokens;
+    share -= tokens;
+    budget -= tokens;
+  }
+  for (Scheduled& grant : grants) {
+    const std::uint32_t tokens = std::min(budget, grant.sequence->tokens() - grant.end);
+    grant.end += tokens;
+    budget -= tokens;
+  }
+  std::erase_if(grants, [](const Scheduled& grant) { return grant.end == grant.sequence->computed(); });
+  return grants;
+}
+
+// Blocks for computing up to `end`; fewer tokens when there are not enough, 0 when the sequence cannot take part.
+std::uint32_t Scheduler::ensure_blocks(Sequence& sequence, std::uint32_t end, TimePoint now) {
+  while (sequence.block_capacity() < end) {
+    if (std::optional<BlockFill> fill = cache_.prepare(now)) {
+      sequence.add_block(std::move(*fill));
+    } else if (sequence.block_capacity() > sequence.computed()) {
+      return sequence.block_capacity();
+    } else if (!make_room(sequence, now)) {
+      return 0;
+    }
+  }
+  return end;
+}
+
+// Preempts the latest admission. False when `sequence` itself is out of this step: preempted, ended, or alone and
+// waiting for blocks that the disk still reads or writes.
+bool Scheduler::make_room(Sequence& sequence, TimePoint now) {
+  Sequence* victim = running_.back();
+  if (!loading_.empty() && loading_.back()->admission > victim->admission) victim = loading_.back();
+  if (victim != &sequence) {
+    preempt(*victim);
+    return true;
+  }
+  if (running_.size() + loading_.size() > 1) {
+    preempt(sequence);
+  } else if (sequence.blocks_held() == pool_blocks_) {
+    end(sequence, {FinishReason::length, {}}, now);
+  }
+  return false;
+}
+
+void Scheduler::preempt(Sequence& sequence) {
+  ++counters_.preemptions;
+  leave(sequence);
+  sequence.state = Sequence::State::waiting;
+  waiting_.push_preempted(sequence);
+}
+
+// --- results ---
+
+void Scheduler::apply(const BatchResult& result, TimePoint now) {
+  KVASIR_ASSERT(step_in_flight_ && result.sequences.size() == in_flight_.size());
+  step_in_flight_ = false;
+  const std::vector<Scheduled> done = std::exchange(in_flight_, {});
+  for (std::size_t i = 0; i < done.size(); ++i) apply_to(done[i], result.sequences[i], now);
+}
+
+void Scheduler::apply_to(const Scheduled& scheduled, const SequenceOutput& output, TimePoint now) {
+  Sequence& sequence = *scheduled.sequence;
+  KVASIR_ASSERT(output.id == sequence.id() && sequence.in_step);
+  sequence.in_step = false;
+  const std::size_t before = sequence.blocks_committed();
+  counters_.tokens_recomputed += sequence.advance(scheduled.end);
+  sequence.commit_full_blocks(cache_, now);
+  const std::size_t keys = sequence.prompt_keys().size();
+  const std::size_t first = std::min(before, keys), last = std::min<std::size_t>(sequence.blocks_committed(), keys);
+  claims_.release(sequence.id(), sequence.prompt_keys().subspan(first, last - first));
+  if (sequence.ending) return finish(sequence, *std::exchange(sequence.ending, std::nullopt), now);
+  if (!output.sampled) return;
+  KVASIR_ASSERT(sequence.remaining() == 0);
+  take_token(sequence, *output.sampled, now);
+}
+
+void Scheduler::take_token(Sequence& sequence, const SampledToken& token, TimePoint now) {
+  if (sequence.generated() == 0) sequence.times.first_token = now;
+  const std::optional<FinishReason> reason = sequence.append(token.id);
+  ++counters_.tokens_generated;
+  deliveries_.push_back({sequence.id(), sequence.listener(), token});
+  if (reason) finish(sequence, {*reason, {}}, now);
+}
+
+std::vector<Delivery> Scheduler::take_deliveries() { return std::exchange(deliveries_, {}); }
+
+// --- endings ---
+
+void Scheduler::end(SequenceId id, Ending ending, TimePoint now) {
+  const auto at = sequences_.find(id);
+  if (at != sequences_.end()) end(*at->second, std::move(ending), now);
+}
+
+void Scheduler::end(Sequence& sequence, Ending ending, TimePoint now) {
+  if (sequence.ending) return;
+  if (sequence.in_step) {
+    sequence.ending = std::move(ending);
+  } else {
+    finish(sequence, std::move(ending), now);
+  }
+}
+
+void Scheduler::end_all(const Ending& ending, TimePoint now) {
+  std::vector<SequenceId> ids;
+  for (const auto& [id, sequence] : sequences_) ids.push_back(id);
+  std::sort(ids.begin(), ids.end());
+  for (const SequenceId id : ids) end(id, ending, now);
+}
+
+void Scheduler::expire(TimePoint now) {
+  std::vector<SequenceId> ids;
+  for (const auto& [id, sequence] : sequences_)
+    if (sequence->request().deadline && *sequence->request().deadline <= now) ids.push_back(id);
+  std::sort(ids.begin(), ids.end());
+  for (const SequenceId id : ids) end(id, {FinishReason::failed, "the request's deadline has passed"}, now);
+}
+
+std::optional<TimePoint> Scheduler::next_deadline() const {
+  std::optional<TimePoint> next;
+  for (const auto& [id, sequence] : sequences_) {
+    const std::optional<TimePoint>& deadline = sequence->request().deadline;
+    if (deadline && !sequence->ending && (!next || *deadline < *next)) next = deadline;
+  }
+  return next;
+}
+
+void Scheduler::leave(Sequence& sequence) {
+  switch (sequence.state) {
+    case Sequence::State::waiting:
+      waiting_.remove(sequence);
+      break;
+    case Sequence::State::loading:
+      cache_.abandon(sequence.acquire);
+      std::erase(loading_, &sequence);
+      break;
+    case Sequence::State::running:
+      std::erase(running_, &sequence);
+      break;
+  }
+  claims_.release(sequence.id(), sequence.prompt_keys());
+  sequence.release_blocks();
+}
+
+void Scheduler::finish(Sequence& sequence, Ending ending, TimePoint now) {
+  leave(sequence);
+  FinishInfo info;
+  info.reason = ending.reason;
+  info.message = std::move(ending.message);
+  info.usage = sequence.usage.value_or(PromptUsage{});
+  info.generated_tokens = sequence.generated();
+  info.times = sequence.times;
+  info.times.finished = now;
+  ++counters_.finished;
+  deliveries_.push_back({sequence.id(), sequence.listener(), std::move(info)});
+  sequences_.erase(sequence.id());
+}
+
+void Scheduler::check_invariants() const {
+  KVASIR_ASSERT(running_.size() + loading_.size() + waiting_.size() == sequences_.size());
+  KVASIR_ASSERT(running_.size() + loading_.size() <= config_.running_max);
+  const auto by_admission = [](const Sequence* a, const Sequence* b) { return a->admission < b->admission; };
+  KVASIR_ASSERT(std::is_sorted(running_.begin(), running_.end(), by_admission));
+  KVASIR_ASSERT(std::is_sorted(loading_.begin(), loading_.end(), by_admission));
+  KVASIR_ASSERT(step_in_flight_ == !in_flight_.empty());
+  for (const auto& [id, sequence] : sequences_) {
+    const bool running = sequence->state == Sequence::State::running;
+    KVASIR_ASSERT(running || (sequence->blocks_held() == 0 && !sequence->in_step));
+    KVASIR_ASSERT(!running || (sequence->computed() <= sequence->block_capacity() && sequence->usage));
+    KVASIR_ASSERT(!sequence->ending || sequence->in_step);
+  }
+  if (running_.empty() && loading_.empty()) KVASIR_ASSERT(claims_.empty());
+}
+
+}  // namespace kvasir

@@ -1,0 +1,113 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "engine/prefill_claims.h"
+#include "engine/sequence.h"
+#include "engine/waiting_queue.h"
+
+namespace kvasir {
+
+// Something a listener is to be told, in order.
+struct Delivery {
+  SequenceId id{};
+  std::shared_ptr<TokenListener> listener;
+  std::variant<PromptUsage, SampledToken, FinishInfo> event;
+};
+
+struct SchedulerCounters {  // monotone
+  std::uint64_t preemptions = 0, finished = 0;
+  std::array<std::uint64_t, kTierCount> prompt_tokens_cached{};
+  std::uint64_t prompt_tokens_computed = 0, tokens_recomputed = 0, tokens_generated = 0;
+};
+
+// Decides what every step computes: admission, continuous batching with chunked prefill, blocks, preemption, cancel,
+// deadlines. Does no I/O and never waits; time is an argument, so the same calls give the same decisions. Owned by the
+// owner thread; no locks.
+//
+// Life of a step:  plan() -> the backend computes the batch -> apply() of its result -> take_deliveries()
+// Anything else may be called at any time, also between plan() and apply().
+//
+// Room. A sequence is admitted when the blocks that are free or evictable cover what it lacks of its tokens, what those
+// already running lack of theirs, and one block of growth for each of them. When a running one finds no block all the
+// same, the one admitted last is preempted; a sequence that holds the whole pool alone has reached its length.
+class Scheduler {
+ public:
+  // `cache` outlives the scheduler; `pool_blocks` is the size of its pool.
+  Scheduler(const EngineConfig& config, PrefixCache& cache, std::uint32_t pool_blocks);
+
+  void add(std::unique_ptr<Sequence> sequence);
+  void end(SequenceId id, Ending ending, TimePoint now);  // unknown ids are ignored
+  void end_all(const Ending& ending, TimePoint now);
+  void expire(TimePoint now);         // ends those whose deadline has passed
+  void collect_loads(TimePoint now);  // loading sequences whose reads are done start to run
+
+  Batch plan(TimePoint now);  // REQUIRES: no step in flight. Empty when nothing can run.
+  void apply(const BatchResult& result, TimePoint now);
+  std::vector<Delivery> take_deliveries();
+
+  bool has_deliveries() const { return !deliveries_.empty(); }
+  bool empty() const { return sequences_.empty(); }
+  std::optional<TimePoint> next_deadline() const;
+  std::uint32_t running() const { return static_cast<std::uint32_t>(running_.size()); }
+  std::uint32_t loading() const { return static_cast<std::uint32_t>(loading_.size()); }
+  std::uint32_t waiting() const { return waiting_.size(); }
+  const SchedulerCounters& counters() const { return counters_; }
+  void check_invariants() const;
+
+ private:
+  struct Scheduled {
+    Sequence* sequence = nullptr;
+    std::uint32_t end = 0;  // computes up to this token
+  };
+  // Why the last admission attempt failed: not worth another before something changed.
+  struct NoRoom {
+    SequenceId id{};
+    std::uint32_t available = 0, active = 0;
+  };
+
+  void admit(TimePoint now);
+  bool try_admit(Sequence& sequence, TimePoint now);
+  bool room_for(const Sequence& sequence, std::uint32_t blocks_held) const;
+  void claim_from(const Sequence& sequence, std::size_t block);
+  std::uint32_t blocks_wanted(const Sequence& sequence) const;
+  void start_running(Sequence& sequence, PrefixHold hold, TimePoint now);
+  void fix_usage(Sequence& sequence, const PrefixHold& hold, TimePoint now);
+
+  std::vector<Scheduled> grant_tokens() const;
+  std::uint32_t prefill_budget(std::uint32_t decodes) const;
+  std::uint32_t ensure_blocks(Sequence& sequence, std::uint32_t end, TimePoint now);
+  bool make_room(Sequence& sequence, TimePoint now);
+  void preempt(Sequence& sequence);
+
+  void apply_to(const Scheduled& scheduled, const SequenceOutput& output, TimePoint now);
+  void take_token(Sequence& sequence, const SampledToken& token, TimePoint now);
+  void end(Sequence& sequence, Ending ending, TimePoint now);
+  void finish(Sequence& sequence, Ending ending, TimePoint now);
+  void leave(Sequence& sequence);  // out of the queue or set it is in, blocks and claims given back
+
+  EngineConfig config_;
+  PrefixCache& cache_;
+  std::uint32_t pool_blocks_;
+  std::uint32_t block_tokens_;
+  std::unordered_map<SequenceId, std::unique_ptr<Sequence>> sequences_;
+  WaitingQueue waiting_;
+  std::vector<Sequence*> loading_;  // by admission
+  std::vector<Sequence*> running_;  // by admission
+  std::vector<Scheduled> in_flight_;
+  bool step_in_flight_ = false;
+  PrefillClaims claims_;
+  std::optional<NoRoom> no_room_;
+  std::uint64_t admissions_ = 0;
+  std::vector<Delivery> deliveries_;
+  SchedulerCounters counters_;
+};
+
+}  // namespace kvasir

@@ -1,0 +1,91 @@
+#include "engine/sequence.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace kvasir {
+
+Sequence::Sequence(SequenceId id, GenerateRequest request, std::shared_ptr<TokenListener> listener,
+                   std::vector<BlockKey> keys, std::uint32_t block_tokens, std::uint32_t tokens_max)
+    : id_(id),
+      request_(std::move(request)),
+      listener_(std::move(listener)),
+      keys_(std::move(keys)),
+      block_tokens_(block_tokens),
+      tokens_max_(tokens_max),
+      prompt_tokens_(static_cast<std::uint32_t>(request_.prompt.size())),
+      ids_(std::move(request_.prompt)) {
+  KVASIR_ASSERT(prompt_tokens_ > 0 && prompt_tokens_ < tokens_max_);
+  KVASIR_ASSERT(keys_.size() == prompt_tokens_ / block_tokens_);
+  times.arrived = request_.arrived;
+}
+
+void Sequence::hold(PrefixHold prefix) {
+  KVASIR_ASSERT(blocks_held() == 0 && prefix.tokens() < tokens());
+  KVASIR_ASSERT(prefix.tokens() == prefix.blocks.size() * block_tokens_ + prefix.partial_tokens);
+  computed_ = prefix.tokens();
+  computed_once_ = std::max(computed_once_, computed_);
+  blocks_ = std::move(prefix.blocks);
+  KVASIR_ASSERT(blocks_.size() <= keys_.size());
+  if (prefix.partial) fills_.push_back(std::move(*prefix.partial));
+}
+
+void Sequence::add_block(BlockFill fill) { fills_.push_back(std::move(fill)); }
+
+void Sequence::release_blocks() {
+  KVASIR_ASSERT(!in_step);
+  fills_.clear();
+  while (!blocks_.empty()) blocks_.pop_back();  // leaves first
+  computed_ = 0;
+}
+
+SequenceInput Sequence::input(std::uint32_t end) const {
+  KVASIR_ASSERT(computed_ < end && end <= tokens() && end <= block_capacity());
+  SequenceInput input;
+  input.id = id_;
+  input.ids = std::span(ids_).first(end);
+  input.first_position = computed_;
+  const std::uint32_t needed = div_ceil(end, block_tokens_);
+  input.blocks.reserve(needed);
+  for (const BlockLease& lease : blocks_) input.blocks.push_back(lease.id());
+  for (std::size_t f = 0; input.blocks.size() < needed; ++f) input.blocks.push_back(fills_[f].id());
+  if (end == tokens()) input.sampling = &request_.sampling;
+  input.prompt_tokens = prompt_tokens_;
+  return input;
+}
+
+std::uint32_t Sequence::advance(std::uint32_t end) {
+  KVASIR_ASSERT(computed_ < end && end <= tokens());
+  const std::uint32_t again = computed_once_ > computed_ ? std::min(end, computed_once_) - computed_ : 0;
+  computed_ = end;
+  computed_once_ = std::max(computed_once_, end);
+  return again;
+}
+
+void Sequence::commit_full_blocks(PrefixCache& cache, TimePoint now) {
+  const std::size_t full = computed_ / block_tokens_;
+  std::size_t taken = 0;
+  for (; blocks_.size() < full; ++taken) {
+    const std::size_t block = blocks_.size();
+    const auto first = static_cast<std::uint32_t>(block) * block_tokens_;
+    const BlockKey parent = block == 0 ? cache.root() : keys_[block - 1];
+    BlockKey key;
+    blocks_.push_back(cache.commit_block(std::move(fills_[taken]), parent,
+                                         salt_of_block(request_.salts, first, block_tokens_),
+                                         std::span(ids_).subspan(first, block_tokens_), &key, now));
+    if (block == keys_.size()) keys_.push_back(key);
+    KVASIR_ASSERT(keys_[block] == key);
+  }
+  fills_.erase(fills_.begin(), fills_.begin() + static_cast<std::ptrdiff_t>(taken));
+}
+
+std::optional<FinishReason> Sequence::append(TokenId id) {
+  KVASIR_ASSERT(remaining() == 0);
+  ids_.push_back(id);
+  const std::vector<TokenId>& stops = request_.stop_tokens;
+  if (std::find(stops.begin(), stops.end(), id) != stops.end()) return FinishReason::stop;
+  if (tokens() >= tokens_max_) return FinishReason::length;
+  return std::nullopt;
+}
+
+}  // namespace kvasir

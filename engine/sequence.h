@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "storage/prefix_cache.h"
+
+namespace kvasir {
+
+// How a sequence ends, decided before it can end: its tokens may be in the step in flight.
+struct Ending {
+  FinishReason reason = FinishReason::stop;
+  std::string message;
+};
+
+// One request's tokens and the blocks that hold their KV. Owned by the scheduler, on the owner thread.
+//
+// Life:  waiting -> (loading ->) running -> finished;  loading or running -> preempted: waiting again
+// Blocks are held while running only: first those committed (leased), then those being filled.
+class Sequence {
+ public:
+  enum class State : std::uint8_t { waiting, loading, running };
+
+  // `keys` are those of the prompt's full blocks; `tokens_max` bounds prompt + output.
+  Sequence(SequenceId id, GenerateRequest request, std::shared_ptr<TokenListener> listener, std::vector<BlockKey> keys,
+           std::uint32_t block_tokens, std::uint32_t tokens_max);
+
+  SequenceId id() const { return id_; }
+  const GenerateRequest& request() const { return request_; }
+  const std::shared_ptr<TokenListener>& listener() const { return listener_; }
+  std::span<const BlockKey> prompt_keys() const { return std::span(keys_).first(prompt_tokens_ / block_tokens_); }
+  const std::vector<TokenId>& ids() const { return ids_; }  // prompt, then generated
+  std::uint32_t tokens() const { return static_cast<std::uint32_t>(ids_.size()); }
+  std::uint32_t prompt_tokens() const { return prompt_tokens_; }
+  std::uint32_t generated() const { return tokens() - prompt_tokens_; }
+  std::uint32_t computed() const { return computed_; }  // tokens whose KV is in held blocks
+  std::uint32_t remaining() const { return tokens() - computed_; }
+  bool decoding() const { return generated() > 0 && remaining() == 1; }
+  PrefixQuery query() const { return {ids_, request_.salts}; }
+
+  std::uint32_t blocks_held() const { return static_cast<std::uint32_t>(blocks_.size() + fills_.size()); }
+  std::uint32_t blocks_committed() const { return static_cast<std::uint32_t>(blocks_.size()); }
+  std::uint32_t block_capacity() const { return blocks_held() * block_tokens_; }  // tokens that fit into held blocks
+
+  void hold(PrefixHold prefix);    // starts from what the cache had. REQUIRES: holds nothing
+  void add_block(BlockFill fill);  // room for block_tokens more
+  void release_blocks();           // back to holding nothing
+
+  // This sequence's part of a step that computes up to token `end`; samples when that is the last one.
+  SequenceInput input(std::uint32_t end) const;
+  // The step computed up to `end`. Returns how many of these tokens had been computed before a preemption.
+  std::uint32_t advance(std::uint32_t end);
+  // Publishes the filled blocks, in order.
+  void commit_full_blocks(PrefixCache& cache, TimePoint now);
+
+  // Appends a generated token; says how the sequence ends with it, if it does.
+  std::optional<FinishReason> append(TokenId id);
+
+  State state = State::waiting;
+  std::uint64_t admission = 0;         // order of admissions; of the latest one
+  AcquireId acquire{};                 // while loading
+  std::uint32_t blocks_acquiring = 0;  // while loading: full blocks it will hold when all goes well
+  bool in_step = false;                // part of the step in flight: ids and blocks must stay
+  std::optional<Ending> ending;        // to be ended when the step in flight is done
+  std::optional<PromptUsage> usage;    // from first admission on
+  RequestTimes times;
+
+ private:
+  SequenceId id_;
+  GenerateRequest request_;
+  std::shared_ptr<TokenListener> listener_;
+  std::vector<BlockKey> keys_;  // of the prompt's full blocks, then of each generated block committed
+  std::uint32_t block_tokens_;
+  std::uint32_t tokens_max_;
+  std::uint32_t prompt_tokens_;
+  std::vector<TokenId> ids_;
+  std::vector<BlockLease> blocks_;
+  std::vector<BlockFill> fills_;
+  std::uint32_t computed_ = 0;
+  std::uint32_t computed_once_ = 0;  // highest computed_ ever: beyond it, work is new
+};
+
+}  // namespace kvasir
