@@ -38,6 +38,8 @@ struct DiskStats {
   std::uint64_t records = 0;
   std::uint64_t write_errors = 0, writes_refused = 0, records_reclaimed = 0, records_reappended = 0, bytes_written = 0;
   bool writable = true;              // false while the disk is full or failing
+  std::uint64_t stores_dropped = 0;  // whole stores removed because of their format or of damage beyond single records
+  std::array<std::uint64_t, kRecordFaultCount> open_faults{};  // records that open() found damaged and dropped
 };
 
 // Completed work, handed to the owner of the prefix cache that asked.
