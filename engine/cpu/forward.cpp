@@ -1,0 +1,184 @@
+#include "engine/cpu/forward.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "storage/base/assert.h"
+
+namespace kvasir {
+namespace {
+
+using cpu::kPanelColumns;
+using cpu::kTileRows;
+
+constexpr std::uint32_t kInlineRows = 2;  // so few that starting threads costs more than it saves
+
+std::size_t whole_panels(std::size_t columns) { return (columns + kPanelColumns - 1) / kPanelColumns * kPanelColumns; }
+
+}  // namespace
+
+Forward::Forward(const PackedModel& model, const cpu::KernelTable& kernels, ThreadPool& pool, std::uint32_t block_tokens,
+                 std::uint32_t positions)
+    : model_(model),
+      config_(model.config),
+      kernels_(kernels),
+      pool_(pool),
+      layout_(KvLayout::of(model.config, block_tokens)),
+      attention_(kernels, pool, layout_, model.config.heads),
+      rope_(model.config, positions),
+      q_columns_(whole_panels(std::size_t{config_.heads} * config_.head_dim)),
+      kv_columns_(whole_panels(config_.kv_dim())),
+      hidden_columns_(whole_panels(config_.hidden)),
+      ffn_columns_(whole_panels(config_.ffn)) {}
+
+template <class RowTask>
+void Forward::for_rows(RowTask&& task) {
+  if (rows_ <= kInlineRows) {
+    for (std::uint32_t row = 0; row < rows_; ++row) task(row);
+    return;
+  }
+  pool_.run(div_ceil(rows_, kTileRows), [&](std::uint32_t tile, std::uint32_t) {
+    const std::uint32_t end = std::min(rows_, (tile + 1) * kTileRows);
+    for (std::uint32_t row = tile * kTileRows; row < end; ++row) task(row);
+  });
+}
+
+void Forward::run(std::span<const ForwardRun> runs) {
+  plan(runs);
+  embed(runs);
+  turn(runs);
+  for (std::uint32_t layer = 0; layer < config_.layers; ++layer) {
+    attention_block(layer, runs);
+    feed_forward_block(model_.layers[layer]);
+  }
+}
+
+void Forward::plan(std::span<const ForwardRun> runs) {
+  row_runs_.clear();
+  places_.clear();
+  for (std::uint32_t r = 0; r < runs.size(); ++r) {
+    const auto count = static_cast<std::uint32_t>(runs[r].ids.size());
+    row_runs_.push_back({static_cast<std::uint32_t>(places_.size()), count, runs[r].first_position, runs[r].blocks});
+    for (std::uint32_t i = 0; i < count; ++i) places_.emplace_back(r, i);
+  }
+  rows_ = static_cast<std::uint32_t>(places_.size());
+  attention_.plan(row_runs_);
+  x_.reserve(rows_ * hidden_columns_);
+  normalized_.reserve(rows_ * hidden_columns_);
+  q_.reserve(rows_ * q_columns_);
+  k_.reserve(rows_ * kv_columns_);
+  v_.reserve(rows_ * kv_columns_);
+  attended_.reserve(rows_ * q_columns_);
+  gated_.reserve(rows_ * ffn_columns_);
+  cosines_.reserve(std::size_t{rows_} * config_.head_dim);
+  sines_.reserve(std::size_t{rows_} * config_.head_dim);
+}
+
+void Forward::embed(std::span<const ForwardRun> runs) {
+  for_rows([&](std::uint32_t row) {
+    const auto [run, index] = places_[row];
+    model_.token_embd.unpack_column(static_cast<std::uint32_t>(runs[run].ids[index]),
+                                    {x_.data() + row * hidden_columns_, config_.hidden});
+  });
+}
+
+void Forward::turn(std::span<const ForwardRun> runs) {
+  for_rows([&](std::uint32_t row) {
+    const auto [run, index] = places_[row];
+    const std::uint32_t position = runs[run].first_position + index;
+    float* cosines = cosines_.data() + std::size_t{row} * config_.head_dim;
+    float* sines = sines_.data() + std::size_t{row} * config_.head_dim;
+    std::fill_n(cosines, config_.head_dim, 1.0f);  // dimensions past rope_dim stay as they are
+    std::fill_n(sines, config_.head_dim, 0.0f);
+    for (std::uint32_t i = 0; i < rope_.pairs(); ++i) {
+      cosines[2 * i] = cosines[2 * i + 1] = rope_.cosines(position)[i];
+      sines[2 * i + 1] = rope_.sines(position)[i];
+      sines[2 * i] = -sines[2 * i + 1];
+    }
+  });
+}
+
+void Forward::normalize(const std::vector<float>& weight) {
+  for_rows([&](std::uint32_t row) {
+    float* normalized = normalized_.data() + row * hidden_columns_;
+    kernels_.rms_norm(x_.data() + row * hidden_columns_, weight.data(), config_.hidden, config_.rms_epsilon, normalized);
+    hidden_in_.set_row(kernels_, row, normalized);
+  });
+}
+
+void Forward::attention_block(std::uint32_t layer, std::span<const ForwardRun> runs) {
+  const PackedLayer& w = model_.layers[layer];
+  const PackedMatrix* inputs[] = {&w.wq, &w.wk, &w.wv};
+  hidden_in_.shape(rows_, config_.hidden, inputs);
+  normalize(w.attn_norm);
+  multiply(kernels_, pool_, hidden_in_,
+           {{&w.wq, q_.data(), q_columns_}, {&w.wk, k_.data(), kv_columns_}, {&w.wv, v_.data(), kv_columns_}});
+  rotate_and_store(layer, runs);
+  attention_.run(layer, q_.data(), q_columns_, attended_.data(), q_columns_);
+  const PackedMatrix* outputs[] = {&w.wo};
+  attended_in_.shape(rows_, config_.heads * config_.head_dim, outputs);
+  for_rows([&](std::uint32_t row) { attended_in_.set_row(kernels_, row, attended_.data() + row * q_columns_); });
+  multiply(kernels_, pool_, attended_in_, {{&w.wo, x_.data(), hidden_columns_, true}});
+}
+
+void Forward::rotate_and_store(std::uint32_t layer, std::span<const ForwardRun> runs) {
+  const float scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim));
+  for_rows([&](std::uint32_t row) {
+    const float* cosines = cosines_.data() + std::size_t{row} * config_.head_dim;
+    const float* sines = sines_.data() + std::size_t{row} * config_.head_dim;
+    float* q = q_.data() + row * q_columns_;
+    float* k = k_.data() + row * kv_columns_;
+    for (std::uint32_t h = 0; h < config_.heads; ++h)
+      kernels_.rope(q + h * config_.head_dim, cosines, sines, config_.head_dim, scale);
+    for (std::uint32_t h = 0; h < config_.kv_heads; ++h)
+      kernels_.rope(k + h * config_.head_dim, cosines, sines, config_.head_dim, 1.0f);
+    const auto [run, index] = places_[row];
+    store_kv(layer, runs[run], index, k, v_.data() + row * kv_columns_);
+  });
+}
+
+void Forward::store_kv(std::uint32_t layer, const ForwardRun& run, std::uint32_t index, const float* k, const float* v) {
+  const std::uint32_t position = run.first_position + index;
+  std::uint8_t* block = run.blocks[position / layout_.block_tokens];
+  const std::uint32_t slot = position % layout_.block_tokens;
+  std::uint16_t halves[cpu::kHeadDimMax];
+  for (std::uint32_t h = 0; h < layout_.kv_heads; ++h) {
+    kernels_.to_f16(k + h * layout_.head_dim, layout_.head_dim, halves);
+    auto* to = reinterpret_cast<std::uint16_t*>(block + layout_.k_offset(layer, h)) + slot;
+    for (std::uint32_t d = 0; d < layout_.head_dim; ++d) to[d * layout_.block_tokens] = halves[d];
+    kernels_.to_f16(v + h * layout_.head_dim, layout_.head_dim,
+                    reinterpret_cast<std::uint16_t*>(block + layout_.v_offset(layer, h)) + slot * layout_.head_dim);
+  }
+}
+
+void Forward::feed_forward_block(const PackedLayer& w) {
+  const PackedMatrix* inputs[] = {&w.w_gate, &w.w_up};
+  hidden_in_.shape(rows_, config_.hidden, inputs);
+  normalize(w.ffn_norm);
+  multiply_gated(kernels_, pool_, hidden_in_, w.w_gate, w.w_up, gated_.data(), ffn_columns_);
+  const PackedMatrix* outputs[] = {&w.w_down};
+  gated_in_.shape(rows_, config_.ffn, outputs);
+  for_rows([&](std::uint32_t row) { gated_in_.set_row(kernels_, row, gated_.data() + row * ffn_columns_); });
+  multiply(kernels_, pool_, gated_in_, {{&w.w_down, x_.data(), hidden_columns_, true}});
+}
+
+const float* Forward::logits(std::span<const std::uint32_t> rows) {
+  const auto count = static_cast<std::uint32_t>(rows.size());
+  selected_.reserve(count * std::size_t{config_.hidden});
+  for (std::uint32_t i = 0; i < count; ++i) {
+    KVASIR_ASSERT(rows[i] < rows_);
+    std::copy_n(x_.data() + rows[i] * hidden_columns_, config_.hidden, selected_.data() + i * std::size_t{config_.hidden});
+  }
+  const PackedMatrix* consumers[] = {&model_.output};
+  output_in_.shape(count, config_.hidden, consumers);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    float* row = selected_.data() + i * std::size_t{config_.hidden};
+    kernels_.rms_norm(row, model_.output_norm.data(), config_.hidden, config_.rms_epsilon, row);
+    output_in_.set_row(kernels_, i, row);
+  }
+  logits_.reserve(count * logits_stride());
+  multiply(kernels_, pool_, output_in_, {{&model_.output, logits_.data(), logits_stride()}});
+  return logits_.data();
+}
+
+}  // namespace kvasir

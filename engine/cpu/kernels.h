@@ -1,0 +1,97 @@
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+// The kernels of the cpu backend, as a table of functions per instruction set ("kernel class"). Plain C types only: the
+// kernel files are compiled with flags of their own and must not instantiate inline functions of the standard library.
+//
+// Numerical contract. Every class computes the same bits, because each output element has one order of operations, and
+// vector lanes only ever hold independent elements:
+//   GEMM       lanes are 16 output columns; one float accumulator per element, one pass over K; integer dots are exact
+//   attention  lanes are keys for scores and head dimensions for outputs; exp is our own polynomial
+//   sums       16 running sums (element i goes to sum i % 16), then a fixed tree
+// Multiply-adds are fused exactly where a kernel says fma. Nothing depends on the number of rows or on threads.
+namespace kvasir::cpu {
+
+constexpr uint32_t kPanelColumns = 16;    // output columns of a weight panel
+constexpr uint32_t kTileRows = 8;         // activation rows of a tile
+constexpr uint32_t kGroup = 32;           // elements along K that share an activation scale
+constexpr uint32_t kSegmentTokens = 128;  // absolute positions of one softmax partial
+constexpr uint32_t kQueryTile = 12;       // query vectors that share each K/V load
+constexpr uint32_t kQuerySlots = 16;      // distance of two dimensions in a packed query tile, in floats
+constexpr uint32_t kHeadDimMax = 256;
+
+// How the weights of a matrix are stored; see packed_matrix.h for the bytes.
+enum class PanelType : uint32_t { q4_1, q8_0, f16, bf16, f32 };
+constexpr uint32_t kPanelTypes = 5;
+constexpr bool wants_int8(PanelType type) { return type == PanelType::q4_1 || type == PanelType::q8_0; }
+
+// Bytes of one group of 32 along K of a quantized panel: 4-bit weights + f16 scale and minimum, or 8-bit + f16 scale.
+constexpr uint32_t kQ41GroupBytes = kPanelColumns * (kGroup / 2 + 2 + 2);
+constexpr uint32_t kQ80GroupBytes = kPanelColumns * (kGroup + 2);
+// One group of an int8 activation tile: int8 [8 rows][32], scale f32 [8], scale * sum f32 [8], -128 * sum i32 [8].
+constexpr uint32_t kTileScaleOffset = kTileRows * kGroup;
+constexpr uint32_t kTileSumOffset = kTileScaleOffset + kTileRows * 4;
+constexpr uint32_t kTileBiasOffset = kTileSumOffset + kTileRows * 4;
+constexpr uint32_t kTileGroupBytes = kTileBiasOffset + kTileRows * 4;
+
+// out(rows, 16) = activations(rows, k) . panel(k, 16), or added to what is in out.
+struct PanelGemm {
+  const uint8_t* panel;
+  const uint8_t* tiles;  // ceil(rows / 8) tiles of int8 groups, or for float panels of f32 [k][8 rows]
+  size_t tile_bytes;
+  uint32_t k;
+  uint32_t rows;
+  float* out;
+  size_t out_stride;  // floats
+  bool add;
+};
+
+// Up to kQueryTile query vectors that read the same K/V head.
+struct AttentionTile {
+  const float* q;             // [head_dim][kQuerySlots], scaled
+  const uint32_t* limits;     // (queries) keys each may see: 0 .. limits[i] - 1; ascending
+  uint32_t queries;
+  const uint8_t* const* blocks;  // block table of the sequence
+  size_t k_offset, v_offset;     // of this layer and head in a block; K f16 [head_dim][block_tokens], V f16
+                                 // [block_tokens][head_dim]
+  uint32_t block_tokens;         // a multiple of 16 that divides kSegmentTokens
+  uint32_t head_dim;             // a multiple of 16, at most kHeadDimMax
+};
+
+// Softmax over some keys, unfinished: maximum, sum of exp(score - maximum), and the V rows weighted by the same.
+struct AttentionPartial {
+  float maximum[kQueryTile];
+  float sum[kQueryTile];
+  float* out;  // [queries][head_dim]
+};
+
+struct KernelTable {
+  const char* name;
+  void (*gemm[kPanelTypes])(const PanelGemm& g);
+
+  // out = x / sqrt(mean(x^2) + epsilon) * weight. REQUIRES here and below: n is a multiple of 16.
+  void (*rms_norm)(const float* x, const float* weight, uint32_t n, float epsilon, float* out);
+  // Writes row `row` (0-7) of an int8 tile. REQUIRES: n is a multiple of 32.
+  void (*quantize)(const float* x, uint32_t n, uint8_t* tile, uint32_t row);
+  // out = gate / (1 + exp(-gate)) * up, rows of 16.
+  void (*silu_mul)(const float* gate, const float* up, uint32_t rows, float* out, size_t out_stride);
+  // x = (x * cos + swap_pairs(x) * sin) * scale in place; sin has the signs (-, +) of a pair.
+  void (*rope)(float* x, const float* cosines, const float* sines, uint32_t n, float scale);
+  // f16 of x, finite always: out of range becomes +-65504.
+  void (*to_f16)(const float* x, uint32_t n, uint16_t* out);
+  // The partial of one segment. REQUIRES: the last query sees a key of it. Queries that see none get sum 0.
+  void (*attend)(const AttentionTile& tile, uint32_t segment, AttentionPartial& out);
+  // state += partial of the next segment; a state that has seen nothing has sum 0.
+  void (*fold)(AttentionPartial& state, const AttentionPartial& next, uint32_t queries, uint32_t head_dim);
+  // out = state.out / state.sum for query `query`.
+  void (*finish)(const AttentionPartial& state, uint32_t query, uint32_t head_dim, float* out);
+};
+
+extern const KernelTable kScalarKernels;
+extern const KernelTable kAvx2Kernels;
+extern const KernelTable kAvx512Kernels;
+extern const KernelTable kAvx512VnniKernels;
+
+}  // namespace kvasir::cpu

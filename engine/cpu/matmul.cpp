@@ -1,0 +1,144 @@
+#include "engine/cpu/matmul.h"
+
+#include <algorithm>
+
+#include "storage/base/assert.h"
+#include "storage/base/ids.h"
+
+namespace kvasir {
+namespace {
+
+using cpu::kPanelColumns;
+using cpu::kTileRows;
+
+constexpr std::size_t kRowBlockBytes = 512 << 10;  // activations that stay in L2 while panels pass by
+constexpr std::uint32_t kTasksPerThread = 6;       // enough to even out, few enough to claim cheaply
+
+// How panels x rows are cut into tasks: blocks of rows, and in each of them runs of panels.
+struct Cut {
+  std::uint32_t block_rows, blocks, run_panels, runs;
+  std::uint32_t tasks() const { return blocks * runs; }
+};
+
+Cut cut(std::uint32_t rows, std::uint32_t panels, std::size_t tile_bytes, std::uint32_t threads) {
+  Cut c{};
+  const std::size_t tiles = std::max<std::size_t>(1, kRowBlockBytes / tile_bytes);
+  c.block_rows = static_cast<std::uint32_t>(std::min<std::size_t>(rows, tiles * kTileRows));
+  const std::uint32_t wanted = threads * kTasksPerThread;
+  if (panels < wanted && rows > kTileRows) {  // more threads than panels can feed
+    const std::uint32_t even = div_ceil(div_ceil(rows, div_ceil(wanted, panels)), kTileRows) * kTileRows;
+    c.block_rows = std::min(c.block_rows, even);
+  }
+  c.blocks = div_ceil(rows, c.block_rows);
+  c.run_panels = std::max(1u, panels / div_ceil(wanted, c.blocks));
+  c.runs = div_ceil(panels, c.run_panels);
+  return c;
+}
+
+cpu::PanelGemm panel_gemm(const Activations& x, const PackedMatrix& matrix, std::uint32_t panel, std::uint32_t row,
+                          std::uint32_t rows) {
+  cpu::PanelGemm g{};
+  g.panel = matrix.panel(panel);
+  g.tiles = x.tile(matrix.type(), row);
+  g.tile_bytes = x.tile_bytes(matrix.type());
+  g.k = matrix.k();
+  g.rows = rows;
+  return g;
+}
+
+void run_panel(const cpu::KernelTable& kernels, const Activations& x, const Product& product, std::uint32_t panel,
+               std::uint32_t row, std::uint32_t rows) {
+  cpu::PanelGemm g = panel_gemm(x, *product.matrix, panel, row, rows);
+  g.out = product.out + row * product.out_stride + panel * kPanelColumns;
+  g.out_stride = product.out_stride;
+  g.add = product.add;
+  kernels.gemm[static_cast<std::uint32_t>(product.matrix->type())](g);
+}
+
+}  // namespace
+
+void Activations::shape(std::uint32_t rows, std::uint32_t k, std::span<const PackedMatrix* const> consumers) {
+  rows_ = rows;
+  k_ = k;
+  int8_ = float_ = false;
+  for (const PackedMatrix* m : consumers) {
+    KVASIR_ASSERT(m->k() == k);
+    (cpu::wants_int8(m->type()) ? int8_ : float_) = true;
+  }
+  const std::size_t tiles = div_ceil(rows, kTileRows);
+  if (int8_) int8_tiles_.reserve(tiles * (k / cpu::kGroup) * cpu::kTileGroupBytes);
+  if (float_) float_tiles_.reserve(tiles * k * kTileRows);
+}
+
+void Activations::set_row(const cpu::KernelTable& kernels, std::uint32_t row, const float* x) {
+  const std::size_t tile = row / kTileRows;
+  const std::uint32_t r = row % kTileRows;
+  if (int8_) kernels.quantize(x, k_, int8_tiles_.data() + tile * (k_ / cpu::kGroup) * cpu::kTileGroupBytes, r);
+  if (float_) {
+    float* to = float_tiles_.data() + tile * k_ * kTileRows + r;
+    for (std::uint32_t i = 0; i < k_; ++i) to[i * kTileRows] = x[i];
+  }
+}
+
+std::size_t Activations::tile_bytes(cpu::PanelType type) const {
+  return cpu::wants_int8(type) ? std::size_t{k_} / cpu::kGroup * cpu::kTileGroupBytes
+                               : std::size_t{k_} * kTileRows * sizeof(float);
+}
+
+const std::uint8_t* Activations::tile(cpu::PanelType type, std::uint32_t row) const {
+  const auto* tiles = cpu::wants_int8(type) ? int8_tiles_.data()
+                                            : reinterpret_cast<const std::uint8_t*>(float_tiles_.data());
+  return tiles + row / kTileRows * tile_bytes(type);
+}
+
+void multiply(const cpu::KernelTable& kernels, ThreadPool& pool, const Activations& x,
+              std::initializer_list<Product> products) {
+  std::uint32_t panels = 0;
+  std::size_t tile_bytes = 0;
+  for (const Product& p : products) {
+    panels += p.matrix->panels();
+    tile_bytes = std::max(tile_bytes, x.tile_bytes(p.matrix->type()));
+  }
+  const Cut c = cut(x.rows(), panels, tile_bytes, pool.threads());
+  pool.run(c.tasks(), [&](std::uint32_t task, std::uint32_t) {
+    const std::uint32_t row = task / c.runs * c.block_rows;
+    const std::uint32_t rows = std::min(c.block_rows, x.rows() - row);
+    const std::uint32_t first = task % c.runs * c.run_panels;  // counted through all the matrices
+    const std::uint32_t last = std::min(first + c.run_panels, panels);
+    std::uint32_t before = 0;
+    for (const Product& p : products) {
+      const std::uint32_t end = before + p.matrix->panels();
+      for (std::uint32_t i = std::max(first, before); i < std::min(last, end); ++i)
+        run_panel(kernels, x, p, i - before, row, rows);
+      before = end;
+    }
+  });
+}
+
+void multiply_gated(const cpu::KernelTable& kernels, ThreadPool& pool, const Activations& x, const PackedMatrix& gate,
+                    const PackedMatrix& up, float* out, std::size_t out_stride) {
+  constexpr std::uint32_t kRows = 64;  // of gate and up at a time: 8 KiB on the stack
+  const std::size_t tile_bytes = std::max(x.tile_bytes(gate.type()), x.tile_bytes(up.type()));
+  const Cut c = cut(x.rows(), gate.panels(), tile_bytes, pool.threads());
+  pool.run(c.tasks(), [&](std::uint32_t task, std::uint32_t) {
+    alignas(64) float factors[2][kRows * kPanelColumns];
+    const std::uint32_t first_row = task / c.runs * c.block_rows;
+    const std::uint32_t last_row = std::min(first_row + c.block_rows, x.rows());
+    const std::uint32_t first_panel = task % c.runs * c.run_panels;
+    const std::uint32_t last_panel = std::min(first_panel + c.run_panels, gate.panels());
+    for (std::uint32_t panel = first_panel; panel < last_panel; ++panel)
+      for (std::uint32_t row = first_row; row < last_row; row += kRows) {
+        const std::uint32_t rows = std::min(kRows, last_row - row);
+        for (std::uint32_t i = 0; i < 2; ++i) {
+          const PackedMatrix& matrix = i == 0 ? gate : up;
+          cpu::PanelGemm g = panel_gemm(x, matrix, panel, row, rows);
+          g.out = factors[i];
+          g.out_stride = kPanelColumns;
+          kernels.gemm[static_cast<std::uint32_t>(matrix.type())](g);
+        }
+        kernels.silu_mul(factors[0], factors[1], rows, out + row * out_stride + panel * kPanelColumns, out_stride);
+      }
+  });
+}
+
+}  // namespace kvasir

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/cpu/packed_matrix.h"
+#include "engine/model/gguf.h"
+#include "engine/model/model_config.h"
+#include "storage/base/result.h"
+
+namespace kvasir {
+
+struct PackedLayer {
+  std::vector<float> attn_norm, ffn_norm;  // (hidden)
+  PackedMatrix wq, wk, wv, wo, w_gate, w_up, w_down;
+};
+
+// A model's weights as the kernels read them. Immutable; any thread may read.
+struct PackedModel {
+  ModelConfig config;
+  std::unique_ptr<WeightMemory> memory;  // what the matrices point into
+  PackedMatrix token_embd;
+  PackedMatrix output;  // token_embd when tied: one copy serves both
+  std::vector<float> output_norm;
+  std::vector<PackedLayer> layers;
+};
+
+// Repacks tensor by tensor and gives the file's pages back on the way, so at no time are there two copies of more than a
+// layer. Errors: those of find_tensors; unsupported (a width the kernels cannot do).
+Result<PackedModel> pack_model(const GgufFile& file, const ModelConfig& config);
+
+}  // namespace kvasir
