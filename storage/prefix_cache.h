@@ -23,8 +23,8 @@ enum class Tier : std::uint8_t { host, disk };
 inline constexpr std::size_t kTierCount = 2;
 std::string_view to_string(Tier tier);
 
-enum class EvictionReason : std::uint8_t { capacity, corrupt, purged };
-inline constexpr std::size_t kEvictionReasonCount = 3;
+enum class EvictionReason : std::uint8_t { capacity, corrupt };
+inline constexpr std::size_t kEvictionReasonCount = 2;
 std::string_view to_string(EvictionReason reason);
 
 // Why a record on disk was not used. Every one is a miss, never an answer.
@@ -111,6 +111,10 @@ class PrefixCache {
 
   // Blocks that prepare() could hand out now: free + evictable.
   std::uint32_t available_blocks() const;
+
+  // Blocks neither available nor held by a sequence: being copied to disk, or filled by a read nobody waits for. They
+  // become available by themselves when the disk is done, so who finds no block may wait for these.
+  std::uint32_t transient_blocks() const;
 
   // Applies finished disk work, starts queued work. Returns true when an acquisition became ready.
   bool tick(TimePoint now);
