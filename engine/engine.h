@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -73,6 +74,7 @@ struct EngineConfig {
   std::uint32_t running_max = 64;           // sequences in the batch
   std::uint32_t waiting_max = 256;          // past running_max + waiting_max requests alive: queue_full
   std::uint32_t context_tokens_max = 0;     // 0: the model's
+  std::chrono::milliseconds load_timeout{2000};  // past it a sequence computes what the disk did not bring
 };
 
 struct EngineStats {

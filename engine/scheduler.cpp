@@ -59,7 +59,7 @@ bool Scheduler::try_admit(Sequence& sequence, TimePoint now) {
   const AcquireId acquire = cache_.begin_acquire(sequence.query(), now);
   if (cache_.acquire_ready(acquire)) {
     PrefixHold hold = cache_.take(acquire, now);
-    if (!room_for(sequence, static_cast<std::uint32_t>(hold.blocks.size()))) {
+    if (!room_for(sequence, static_cast<std::uint32_t>(hold.blocks.size()) + (hold.partial ? 1 : 0))) {
       no_room_ = attempt;
       return false;
     }
@@ -78,6 +78,7 @@ bool Scheduler::try_admit(Sequence& sequence, TimePoint now) {
   waiting_.admitted(sequence);
   sequence.admission = ++admissions_;
   sequence.acquire = acquire;
+  sequence.load_started = now;
   sequence.blocks_acquiring = blocks;
   sequence.state = Sequence::State::loading;
   insert_by_admission(loading_, sequence);
@@ -128,15 +129,23 @@ void Scheduler::fix_usage(Sequence& sequence, const PrefixHold& hold, TimePoint 
 }
 
 void Scheduler::collect_loads(TimePoint now) {
-  for (std::size_t i = 0; i < loading_.size();) {
-    Sequence& sequence = *loading_[i];
-    if (!cache_.acquire_ready(sequence.acquire)) {
-      ++i;
-      continue;
-    }
-    loading_.erase(loading_.begin() + static_cast<std::ptrdiff_t>(i));
-    start_running(sequence, cache_.take(sequence.acquire, now), now);
+  for (Sequence* sequence : std::vector<Sequence*>(loading_)) {
+    const bool ready = cache_.acquire_ready(sequence->acquire);
+    if (!ready && now - sequence->load_started < config_.load_timeout) continue;
+    std::erase(loading_, sequence);
+    start_running(*sequence, ready ? cache_.take(sequence->acquire, now) : take_host_part(*sequence, now), now);
   }
+}
+
+// The disk is slow or stuck: what is in the pool now is used, the rest computed.
+PrefixHold Scheduler::take_host_part(Sequence& sequence, TimePoint now) {
+  cache_.abandon(sequence.acquire);
+  PrefixQuery query = sequence.query();
+  query.ids = query.ids.first(cache_.match(query)[0] + 1);
+  const AcquireId acquire = cache_.begin_acquire(query, now);
+  if (cache_.acquire_ready(acquire)) return cache_.take(acquire, now);
+  cache_.abandon(acquire);
+  return {};
 }
 
 // --- a step ---
@@ -224,6 +233,8 @@ bool Scheduler::make_room(Sequence& sequence, TimePoint now) {
     preempt(sequence);
   } else if (sequence.blocks_held() == pool_blocks_) {
     end(sequence, {FinishReason::length, {}}, now);
+  } else {
+    KVASIR_ASSERT(cache_.transient_blocks() > 0);  // else nothing would ever give it a block
   }
   return false;
 }

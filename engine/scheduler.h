@@ -47,7 +47,7 @@ class Scheduler {
   void end(SequenceId id, Ending ending, TimePoint now);  // unknown ids are ignored
   void end_all(const Ending& ending, TimePoint now);
   void expire(TimePoint now);         // ends those whose deadline has passed
-  void collect_loads(TimePoint now);  // loading sequences whose reads are done start to run
+  void collect_loads(TimePoint now);  // loading sequences whose reads are done, or take too long, start to run
 
   Batch plan(TimePoint now);  // REQUIRES: no step in flight. Empty when nothing can run.
   void apply(const BatchResult& result, TimePoint now);
@@ -79,6 +79,7 @@ class Scheduler {
   void claim_from(const Sequence& sequence, std::size_t block);
   std::uint32_t blocks_wanted(const Sequence& sequence) const;
   void start_running(Sequence& sequence, PrefixHold hold, TimePoint now);
+  PrefixHold take_host_part(Sequence& sequence, TimePoint now);
   void fix_usage(Sequence& sequence, const PrefixHold& hold, TimePoint now);
 
   std::vector<Scheduled> grant_tokens() const;

@@ -63,6 +63,7 @@ class Sequence {
 
   State state = State::waiting;
   std::uint64_t admission = 0;         // order of admissions; of the latest one
+  TimePoint load_started;              // while loading
   AcquireId acquire{};                 // while loading
   std::uint32_t blocks_acquiring = 0;  // while loading: full blocks it will hold when all goes well
   bool in_step = false;                // part of the step in flight: ids and blocks must stay
