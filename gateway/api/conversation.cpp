@@ -1,0 +1,192 @@
+#include "gateway/api/conversation.h"
+
+#include <fmt/format.h>
+
+#include "gateway/json/json.h"
+
+namespace kvasir {
+namespace {
+
+constexpr std::size_t kToolNameBytesMax = 64;
+
+// One element of an array in the body: keeps the first problem in the outer reader under its full path.
+class Element {
+ public:
+  Element(FieldReader& outer, const Value::Object& object, const std::string& path)
+      : outer_(outer), fields_(object, path + ".") {}
+  ~Element() {
+    if (!fields_.ok()) outer_.adopt(fields_.error());
+  }
+  Element(const Element&) = delete;
+  Element& operator=(const Element&) = delete;
+  FieldReader& fields() { return fields_; }
+
+ private:
+  FieldReader& outer_;
+  FieldReader fields_;
+};
+
+void append_part(FieldReader& fields, const Value& part, std::string_view index_path, std::string& text, bool first) {
+  const Value* type = part.find("type");
+  const std::string* kind = type ? type->as_string() : nullptr;
+  const std::string_view member = kind && *kind == "refusal" ? "refusal" : "text";
+  if (!kind || (*kind != "text" && *kind != "refusal"))
+    return fields.fail("content", fmt::format("part {} must have type 'text': kvasir serves text models{}", index_path,
+                                              kind ? fmt::format(", not '{}'", *kind) : std::string()));
+  const Value* value = part.find(member);
+  const std::string* words = value ? value->as_string() : nullptr;
+  if (!words) return fields.fail("content", fmt::format("part {} must have a string '{}'", index_path, member));
+  if (!first) text += '\n';
+  text += *words;
+}
+
+std::string read_content(FieldReader& fields, bool required) {
+  const Value* content = fields.any("content");
+  std::string text;
+  if (!content) {
+    if (required) fields.fail("content", "is required: a string or an array of text parts");
+    return text;
+  }
+  if (const std::string* plain = content->as_string()) return *plain;
+  const Value::Array* parts = content->as_array();
+  if (!parts) fields.fail("content", fmt::format("must be a string or an array of text parts, not a {}", json_type_name(*content)));
+  for (std::size_t i = 0; parts && i < parts->size(); ++i)
+    append_part(fields, (*parts)[i], fmt::format("[{}]", i), text, i == 0);
+  return text;
+}
+
+// Templates print arguments with `tojson`, so the text the API carries them in is parsed; what is no JSON stays text.
+Value call_for_template(const Value& call, const Value& function) {
+  Value::Object inner = *function.as_object();
+  const Value* arguments = inner.find("arguments");
+  if (const std::string* text = arguments ? arguments->as_string() : nullptr)
+    if (Result<Value> parsed = parse_json(*text); parsed && parsed->as_object()) inner.set("arguments", *parsed);
+  Value::Object outer = *call.as_object();
+  outer.set("function", std::move(inner));
+  return outer;
+}
+
+Value::Array read_tool_calls(FieldReader& fields) {
+  Value::Array calls;
+  const Value::Array* given = fields.array("tool_calls");
+  for (std::size_t i = 0; given && i < given->size(); ++i) {
+    const Value* function = (*given)[i].find("function");
+    const Value* name = function ? function->find("name") : nullptr;
+    if (!name || !name->as_string()) {
+      fields.fail("tool_calls", fmt::format("[{}] must be a function call with a name", i));
+      break;
+    }
+    calls.push_back(call_for_template((*given)[i], *function));
+  }
+  return calls;
+}
+
+std::string read_role(FieldReader& fields) {
+  const std::string role = fields.string("role").value_or("");
+  if (role == "developer") return "system";  // the newer name of the same thing; templates know this one
+  if (role != "system" && role != "user" && role != "assistant" && role != "tool")
+    fields.fail("role", "must be one of developer, system, user, assistant, tool");
+  return role;
+}
+
+Message read_message(FieldReader& fields) {
+  Message message;
+  message.role = read_role(fields);
+  if (message.role == "assistant") {
+    message.tool_calls = read_tool_calls(fields);
+    message.reasoning = fields.string("reasoning_content").value_or(fields.string("reasoning").value_or(""));
+    if (const auto refusal = fields.string("refusal")) message.content = *refusal;
+  }
+  if (message.content.empty()) message.content = read_content(fields, message.role != "assistant" || message.tool_calls.empty());
+  message.name = fields.string("name").value_or("");
+  if (message.role == "tool") {
+    message.tool_call_id = fields.string("tool_call_id").value_or("");
+    if (message.tool_call_id.empty()) fields.fail("tool_call_id", "is required in a tool message");
+  }
+  return message;
+}
+
+void read_messages(FieldReader& fields, std::vector<Message>& messages) {
+  const Value::Array* list = fields.array("messages");
+  if (!list || list->empty()) return fields.fail("messages", "is required: an array with at least one message");
+  messages.reserve(list->size());
+  for (std::size_t i = 0; i < list->size() && fields.ok(); ++i) {
+    const std::string path = fmt::format("messages[{}]", i);
+    const Value::Object* object = (*list)[i].as_object();
+    if (!object) return fields.fail(path, "must be an object with role and content");
+    Element element(fields, *object, path);
+    messages.push_back(read_message(element.fields()));
+  }
+}
+
+bool is_tool_name(const std::string& name) {
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+  };
+  for (const char c : name)
+    if (!allowed(c)) return false;
+  return !name.empty() && name.size() <= kToolNameBytesMax;
+}
+
+void read_tools(FieldReader& fields, Value::Array& tools) {
+  const Value::Array* list = fields.array("tools");
+  for (std::size_t i = 0; list && i < list->size(); ++i) {
+    const Value* type = (*list)[i].find("type");
+    const Value* function = (*list)[i].find("function");
+    const Value* name = function ? function->find("name") : nullptr;
+    if (!type || !type->as_string() || *type->as_string() != "function" || !name || !name->as_string() ||
+        !is_tool_name(*name->as_string()))
+      return fields.fail("tools", fmt::format("[{}] must be {{\"type\":\"function\",\"function\":{{\"name\":...}}}} with "
+                                              "a name of 1 to {} letters, digits, '_', '-' or '.'", i, kToolNameBytesMax));
+    tools.push_back((*list)[i]);
+  }
+}
+
+void read_template_variables(FieldReader& fields, Value::Object& variables) {
+  if (const auto effort = fields.string("reasoning_effort")) variables.set("reasoning_effort", *effort);
+  const Value::Object* given = fields.object("chat_template_kwargs");
+  if (!given) return;
+  for (const auto& [name, value] : given->members) {
+    if (name == "messages" || name == "tools")
+      return fields.fail("chat_template_kwargs", fmt::format("must not hold '{}': that is a field of its own", name));
+    variables.set(name, value);
+  }
+}
+
+Value to_value(const Message& message) {
+  Value::Object object;
+  object.set("role", message.role);
+  object.set("content", message.content);
+  if (!message.name.empty()) object.set("name", message.name);
+  if (!message.tool_call_id.empty()) object.set("tool_call_id", message.tool_call_id);
+  if (!message.reasoning.empty()) object.set("reasoning_content", message.reasoning);
+  if (!message.tool_calls.empty()) object.set("tool_calls", message.tool_calls);
+  return object;
+}
+
+}  // namespace
+
+Conversation read_openai_conversation(FieldReader& fields) {
+  Conversation conversation;
+  read_messages(fields, conversation.messages);
+  read_tools(fields, conversation.tools);
+  read_template_variables(fields, conversation.template_variables);
+  conversation.add_generation_prompt = fields.boolean("add_generation_prompt").value_or(true);
+  return conversation;
+}
+
+Value template_variables(const Conversation& conversation, std::string_view bos_text, std::string_view eos_text) {
+  Value::Array messages;
+  messages.reserve(conversation.messages.size());
+  for (const Message& message : conversation.messages) messages.push_back(to_value(message));
+  Value::Object variables;
+  variables.set("messages", std::move(messages));
+  variables.set("tools", conversation.tools.empty() ? Value() : Value(conversation.tools));
+  variables.set("add_generation_prompt", conversation.add_generation_prompt);
+  variables.set("bos_token", bos_text);
+  variables.set("eos_token", eos_text);
+  for (const auto& [name, value] : conversation.template_variables.members) variables.set(name, value);
+  return variables;
+}
+
+}  // namespace kvasir

@@ -1,0 +1,16 @@
+#pragma once
+
+#include "gateway/api/conversation.h"
+#include "gateway/api/generation_options.h"
+
+namespace kvasir {
+
+struct ChatRequest {
+  GenerationOptions options;
+  Conversation conversation;
+};
+
+// Body of POST /v1/chat/completions. Errors name the member and what is allowed.
+Result<ChatRequest> parse_chat_request(const Value& body, const LimitsConfig& limits);
+
+}  // namespace kvasir

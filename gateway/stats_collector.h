@@ -1,0 +1,28 @@
+#pragma once
+
+#include <prometheus/collectable.h>
+#include <prometheus/metric_family.h>
+
+#include <mutex>
+#include <vector>
+
+#include "storage/tiers/disk_tier.h"
+
+namespace kvasir {
+
+class ModelRegistry;
+
+// Shows what engines, caches and the disk tier count themselves, read at each scrape: no number is kept twice.
+// Thread-safe.
+class StatsCollector final : public prometheus::Collectable {
+ public:
+  void watch(const ModelRegistry* models, const DiskTier* disk);
+  std::vector<prometheus::MetricFamily> Collect() const override;
+
+ private:
+  mutable std::mutex mutex_;
+  const ModelRegistry* models_ = nullptr;
+  const DiskTier* disk_ = nullptr;
+};
+
+}  // namespace kvasir
