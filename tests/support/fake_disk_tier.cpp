@@ -47,8 +47,12 @@ void FakeDiskTier::reclaim_oldest() {
     ++stats_.records_reappended;
     return;
   }
-  const DiskRecord record = std::move(oldest.meta);
-  stored_.erase(stored_.begin());
+  reclaim(oldest.meta.number);
+}
+
+void FakeDiskTier::reclaim(std::uint64_t number) {
+  const DiskRecord record = std::move(stored_.at(number).meta);
+  stored_.erase(number);
   ++stats_.records_reclaimed;
   complete(record.fingerprint, {DiskCompletion::Kind::reclaimed, record.key, record.number, 0, std::nullopt});
 }

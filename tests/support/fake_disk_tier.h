@@ -38,7 +38,8 @@ class FakeDiskTier final : public DiskTier {
   void run_until_idle();                   // steps until idle(). REQUIRES: not stuck
   void crash();                            // drops what is not durable and all operations
   void fail_next_reads(std::uint32_t count, RecordFault fault);
-  void reclaim_oldest();
+  void reclaim_oldest();             // unless it was touched: then it counts as appended again
+  void reclaim(std::uint64_t number);
   const DiskRecord* find(const BlockKey& key) const;  // its newest record, or nothing
   std::vector<DiskRecord> records() const;            // all, oldest first
   void insert(DiskRecord record, std::vector<std::byte> payload);  // as if an earlier process had written it
