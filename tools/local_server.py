@@ -6,7 +6,6 @@ Python's standard library only, so that `./run --demo` needs nothing installed.
 import contextlib
 import http.client
 import json
-import os
 import re
 import signal
 import socket
@@ -66,7 +65,8 @@ def _has_token(event):
 
 def cached_by_tier(headers):
     """What Cache-Status tells: {"host": tokens, "disk": tokens, "computed": tokens}."""
-    return {name: int(count) for name, count in re.findall(r"(host|disk|computed)=(\d+)", headers.get("cache-status", ""))}
+    detail = headers.get("cache-status", "")
+    return {name: int(count) for name, count in re.findall(r"(host|disk|computed)=(\d+)", detail)}
 
 
 def free_port():
@@ -78,33 +78,35 @@ def free_port():
 class LocalServer:
     """`kvasir serve` on a free port. start() returns when it is ready; the log goes to `log`."""
 
-    def __init__(self, binary, options, log, environment=None):
+    ready_path = "/readyz"
+
+    def __init__(self, binary, options, log):
         self.binary = binary
         self.options = [str(option) for option in options]
         self.log = log
-        self.environment = environment
         self.process = None
         self.port = None
 
+    def command(self):
+        return [self.binary, "serve", *self.options, "--listen", f"127.0.0.1:{self.port}"]
+
     def start(self, seconds=60):
         self.port = free_port()
-        command = [self.binary, "serve", *self.options, "--listen", f"127.0.0.1:{self.port}"]
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                                            env={**os.environ, **(self.environment or {})})
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         limit = time.monotonic() + seconds
         while not self.is_ready():
             if self.process.poll() is not None:
-                raise RuntimeError(f"kvasir serve ended with {self.process.returncode}:\n{self.log_text()[-4000:]}")
+                raise RuntimeError(f"{self.binary} ended with {self.process.returncode}:\n{self.log_text()[-4000:]}")
             if time.monotonic() > limit:
                 self.kill()
-                raise RuntimeError(f"kvasir serve was not ready in {seconds} s:\n{self.log_text()[-4000:]}")
+                raise RuntimeError(f"{self.binary} was not ready in {seconds} s:\n{self.log_text()[-4000:]}")
             time.sleep(0.02)
         return self
 
     def is_ready(self):
         with contextlib.suppress(OSError, http.client.HTTPException):
-            return self.get("/readyz", timeout=2).status == 200
+            return self.get(self.ready_path, timeout=2).status == 200
         return False
 
     def is_running(self):
@@ -195,9 +197,9 @@ def _headers(answer):
 
 def long_text(words, seed=0):
     """Plain English-looking text of so many words, the same for the same seed; a word is about 1.3 tokens."""
-    vocabulary = ("the river runs past an old mill where people met each morning to trade bread fish and news while "
-                  "children played near water birds crossed low over fields and nobody thought that this place would "
-                  "change before winter came with its long nights short days and stories told beside a warm fire").split()
+    vocabulary = ("the river runs past an old mill where people met each morning to trade bread fish and news "
+                  "while children played near water birds crossed low over fields and nobody thought that this "
+                  "place would change before winter came with its long nights and stories told by a fire").split()
     state = seed * 2654435761 + 12345
     chosen = []
     for _ in range(words):

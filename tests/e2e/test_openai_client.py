@@ -29,7 +29,8 @@ def test_chat(client):
 
 def test_stream_says_what_the_whole_answer_says(client):
     whole = client.chat.completions.create(model=MODEL, messages=PROMPT, max_tokens=24, temperature=0)
-    chunks = list(client.chat.completions.create(model=MODEL, messages=PROMPT, max_tokens=24, temperature=0, stream=True))
+    chunks = list(client.chat.completions.create(model=MODEL, messages=PROMPT, max_tokens=24, temperature=0,
+                                                 stream=True))
     assert chunks[0].choices[0].delta.role == "assistant"
     text = "".join(c.choices[0].delta.content or "" for c in chunks)
     assert text == whole.choices[0].message.content
@@ -98,8 +99,8 @@ def test_n_choices_stream_and_whole(client):
     assert [choice.index for choice in answer.choices] == [0, 1]
     assert answer.choices[0].message.content != answer.choices[1].message.content
     texts = {0: "", 1: ""}
-    for chunk in client.chat.completions.create(model=MODEL, messages=PROMPT, max_tokens=8, n=2, temperature=1.2, seed=3,
-                                                stream=True):
+    for chunk in client.chat.completions.create(model=MODEL, messages=PROMPT, max_tokens=8, n=2, temperature=1.2,
+                                                seed=3, stream=True):
         texts[chunk.choices[0].index] += chunk.choices[0].delta.content or ""
     assert texts == {choice.index: choice.message.content for choice in answer.choices}
 
