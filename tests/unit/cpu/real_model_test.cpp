@@ -58,9 +58,14 @@ TEST_P(RealModelTest, BitsDependOnTheIdsAlone) {
     EXPECT_EQ(last_logits(driver, prompt, chunk, 20), own) << chunk;
     EXPECT_EQ(driver.full_blocks(length, 20), own_kv) << chunk;
   }
-  if (logits.empty()) logits = own, kv = own_kv;
+  if (logits.empty()) {
+    logits = own;
+    kv = own_kv;
+  }
   EXPECT_EQ(own_kv, kv.substr(0, own_kv.size()));  // a shorter prompt's blocks are the first of a longer one's
-  if (!scalar) EXPECT_EQ(own, logits);
+  if (length == 300) {
+    EXPECT_EQ(own, logits);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Classes, RealModelTest, ::testing::ValuesIn(available_kernel_classes()),
