@@ -1,0 +1,114 @@
+#include "engine/model/dequantize.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+namespace kvasir {
+namespace {
+
+// Sign, exponent and fraction by the definition of binary16.
+double half_by_definition(std::uint32_t bits) {
+  const double sign = bits & 0x8000 ? -1 : 1, fraction = (bits & 1023) / 1024.0;
+  const int exponent = static_cast<int>((bits >> 10) & 31);
+  if (exponent == 31) return fraction == 0 ? sign * HUGE_VAL : NAN;
+  return sign * (exponent == 0 ? std::ldexp(fraction, -14) : std::ldexp(1 + fraction, exponent - 15));
+}
+
+TEST(Dequantize, EveryHalf) {
+  for (std::uint32_t bits = 0; bits < 65536; ++bits) {
+    const float value = f16_to_f32(static_cast<std::uint16_t>(bits));
+    const double expected = half_by_definition(bits);
+    if (std::isnan(expected)) {
+      EXPECT_TRUE(std::isnan(value));
+      EXPECT_TRUE(std::isnan(f16_to_f32(f32_to_f16(value))));
+      continue;
+    }
+    ASSERT_EQ(value, expected) << bits;
+    ASSERT_EQ(std::signbit(value), (bits & 0x8000) != 0) << bits;
+    ASSERT_EQ(f32_to_f16(value), bits);
+  }
+}
+
+// Between two neighbours: the nearer one, and the even one in the middle.
+TEST(Dequantize, RoundsToNearestHalfTiesToEven) {
+  for (std::uint32_t bits = 0; bits < 0x7BFF; ++bits) {
+    const double low = half_by_definition(bits), high = half_by_definition(bits + 1), middle = (low + high) / 2;
+    const auto even = static_cast<std::uint16_t>(bits + (bits & 1));
+    ASSERT_EQ(f32_to_f16(static_cast<float>(middle)), even) << bits;
+    ASSERT_EQ(f32_to_f16(std::nextafter(static_cast<float>(middle), 0.0f)), bits);
+    ASSERT_EQ(f32_to_f16(std::nextafter(static_cast<float>(middle), 1e9f)), bits + 1);
+    ASSERT_EQ(f32_to_f16(-static_cast<float>(middle)), even | 0x8000);
+  }
+  EXPECT_EQ(f32_to_f16(65519.996f), 0x7BFF);
+  EXPECT_EQ(f32_to_f16(65520.0f), 0x7C00);
+  EXPECT_EQ(f32_to_f16(INFINITY), 0x7C00);
+  EXPECT_EQ(f32_to_f16(1e-30f), 0);
+}
+
+TEST(Dequantize, Bfloat16) {
+  EXPECT_EQ(bf16_to_f32(0x3F80), 1.0f);
+  EXPECT_EQ(bf16_to_f32(0xC049), -3.140625f);
+}
+
+void put_u16(std::vector<std::byte>& out, std::uint16_t value) {
+  out.push_back(static_cast<std::byte>(value & 255));
+  out.push_back(static_cast<std::byte>(value >> 8));
+}
+
+TEST(Dequantize, Q8_0IsScaleTimesInteger) {
+  std::vector<std::byte> row;
+  for (int block = 0; block < 2; ++block) {
+    put_u16(row, f32_to_f16(block == 0 ? 0.5f : -2.0f));
+    for (int i = 0; i < 32; ++i) row.push_back(static_cast<std::byte>(static_cast<std::int8_t>(i * 8 - 128)));
+  }
+  std::vector<float> out(64);
+  ASSERT_EQ(row_bytes(TensorType::q8_0, 64), row.size());
+  dequantize_row(TensorType::q8_0, row, out);
+  for (int i = 0; i < 32; ++i) {
+    EXPECT_EQ(out[static_cast<std::size_t>(i)], 0.5f * static_cast<float>(i * 8 - 128));
+    EXPECT_EQ(out[static_cast<std::size_t>(32 + i)], -2.0f * static_cast<float>(i * 8 - 128));
+  }
+}
+
+TEST(Dequantize, Q4_1HasLowNibblesFirstAndAMinimum) {
+  std::vector<std::byte> row;
+  put_u16(row, f32_to_f16(0.25f));
+  put_u16(row, f32_to_f16(-1.5f));
+  for (int i = 0; i < 16; ++i) row.push_back(static_cast<std::byte>(i | (15 - i) << 4));
+  std::vector<float> out(32);
+  ASSERT_EQ(row_bytes(TensorType::q4_1, 32), row.size());
+  dequantize_row(TensorType::q4_1, row, out);
+  for (int i = 0; i < 16; ++i) {
+    EXPECT_EQ(out[static_cast<std::size_t>(i)], 0.25f * static_cast<float>(i) - 1.5f);
+    EXPECT_EQ(out[static_cast<std::size_t>(16 + i)], 0.25f * static_cast<float>(15 - i) - 1.5f);
+  }
+}
+
+TEST(Dequantize, PlainTypesAndRowsOfATensor) {
+  const std::vector<float> values = {1.0f, -2.5f, 0.125f, 8.0f};
+  GgufTensor tensor;
+  tensor.dims = {2, 2};
+  tensor.type = static_cast<std::uint32_t>(TensorType::f32);
+  tensor.data = std::as_bytes(std::span(values));
+  std::vector<float> row(2);
+  dequantize_row(tensor, 1, row);
+  EXPECT_EQ(row, (std::vector<float>{0.125f, 8.0f}));
+
+  std::vector<std::byte> halves, brains;
+  for (const float value : values) {
+    put_u16(halves, f32_to_f16(value));
+    put_u16(brains, static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16));
+  }
+  std::vector<float> out(4);
+  dequantize_row(TensorType::f16, halves, out);
+  EXPECT_EQ(out, values);
+  dequantize_row(TensorType::bf16, brains, out);
+  EXPECT_EQ(out, values);
+}
+
+}  // namespace
+}  // namespace kvasir
