@@ -22,7 +22,9 @@ namespace fs = std::filesystem;
 constexpr const char* kLockName = "KVASIR_LOCK";
 constexpr const char* kIdentityName = "KVASIR_STORE";
 
-std::string identity_text() { return fmt::format("kvasir prefix store, format {}\n", kFormatVersion); }
+constexpr const char* kIdentityStart = "kvasir prefix store, format ";
+
+std::string identity_text() { return fmt::format("{}{}\n", kIdentityStart, kFormatVersion); }
 
 bool starts_with(const std::string& name, const char* prefix) { return name.rfind(prefix, 0) == 0; }
 bool ends_with(const std::string& name, const std::string& suffix) {
@@ -116,8 +118,10 @@ Status StoreFolder::identify() {
   if (!foreign.empty() && found.empty())
     return error(ErrorCode::corrupt, fmt::format("disk tier: the folder {} holds files that are not a kvasir store's ({}); "
                                                  "choose another or empty it", path_, foreign));
-  if (store) clear();
-  store_dropped_ = store;
+  // A damaged identity is no reason to drop the store: every record says its version too.
+  const bool other_format = starts_with(found, kIdentityStart);
+  if (store && other_format) clear();
+  store_dropped_ = store && other_format;
   return write_identity(path_);
 }
 

@@ -46,7 +46,11 @@ bool DiskStore::reclaim() {
     std::lock_guard lock(mutex_);
     plan = log_.plan_reclaim(sizes_.run_bytes);
   }
-  if (plan.end == 0 || !store_) return false;
+  if (!store_ || probe_at_) return false;
+  if (plan.end == 0) {  // payloads that lost their metadata take the room
+    if (emptied_below_ == next_position_) return false;
+    plan.end = emptied_below_ = next_position_;
+  }
   std::vector<RocksStore::MetaName> metas;
   for (const std::uint64_t position : plan.keep) append_again(position, &metas);
   if (!store_ || probe_at_) return false;

@@ -60,16 +60,19 @@ DiskStore::~DiskStore() {
   if (store_ && dirty_) commit_pending();
 }
 
+// First as it is, then mended by RocksDB (which cannot flush atomically while it does that), then empty.
 rocksdb::Status DiskStore::open_store() {
   auto status = RocksStore::open(folder_.path(), sizes_, how_, &store_);
   if (!status.ok() && is_damage(status)) {
-    spdlog::warn("disk tier: store in {} is damaged ({}); recovering what can be", folder_.path(), status.ToString());
-    RocksStore::OpenOptions best_efforts = how_;
-    best_efforts.best_efforts = true;
-    status = RocksStore::open(folder_.path(), sizes_, best_efforts, &store_);
+    spdlog::warn("disk tier: the store in {} is damaged ({}); mending it", folder_.path(), status.ToString());
+    auto mending = how_;
+    mending.best_efforts = true;
+    status = RocksStore::open(folder_.path(), sizes_, mending, &store_);
+    store_.reset();
+    if (status.ok()) status = RocksStore::open(folder_.path(), sizes_, how_, &store_);
   }
   if (!status.ok() && is_damage(status)) {
-    spdlog::warn("disk tier: store in {} is beyond recovery ({}); starting empty", folder_.path(), status.ToString());
+    spdlog::warn("disk tier: the store in {} is beyond mending ({}); starting empty", folder_.path(), status.ToString());
     folder_.clear();
     ++stats_.stores_dropped;
     status = RocksStore::open(folder_.path(), sizes_, how_, &store_);
@@ -78,30 +81,38 @@ rocksdb::Status DiskStore::open_store() {
 }
 
 void DiskStore::load_log() {
-  std::vector<std::pair<std::string, std::string>> good;
-  bool damaged = false;
   next_position_ = store_->next_position();
-  const bool complete = store_->visit_metas(nullptr, [&](auto key, auto value) {
+  std::uint64_t damaged = 0;
+  const auto load = [&](std::span<const std::byte> key, std::span<const std::byte> value) {
     MetaRecord meta;
     if (const auto fault = decode_meta(key, value, &meta)) {
       ++stats_.open_faults[static_cast<std::size_t>(*fault)];
-      damaged = true;
+      ++damaged;
       return;
     }
     const std::uint64_t position = meta.record.number;
     if (log_.find(position)) return;
     log_.add(position, {meta.record.fingerprint, meta.record.key, position, stored_bytes(meta.record), 0});
     next_position_ = std::max(next_position_, position + 1);
-  });
-  if (!complete) ++stats_.open_faults[static_cast<std::size_t>(RecordFault::checksum)];
-  if (complete && !damaged) return;
-  spdlog::warn("disk tier: damaged metadata in {}; keeping the {} records that are whole", folder_.path(), log_.records());
-  store_->visit_metas(nullptr, [&](auto key, auto value) {
+  };
+  if (store_->visit_metas(nullptr, load) && damaged == 0) return;
+  log_.clear();
+  mend_metas(load);
+}
+
+void DiskStore::mend_metas(const RocksStore::MetaVisitor& load) {
+  std::map<std::string, std::string> whole;
+  stats_.open_faults = {};
+  store_->salvage_metas([&](auto key, auto value) {
+    load(key, value);
     MetaRecord meta;
-    if (!decode_meta(key, value, &meta)) good.emplace_back(std::string(reinterpret_cast<const char*>(key.data()), key.size()),
-                                                           std::string(reinterpret_cast<const char*>(value.data()), value.size()));
+    if (!decode_meta(key, value, &meta))
+      whole.emplace(std::string(reinterpret_cast<const char*>(key.data()), key.size()),
+                    std::string(reinterpret_cast<const char*>(value.data()), value.size()));
   });
-  if (const auto status = store_->rewrite_metas(good); !status.ok()) reset_store();
+  if (stats_.open_faults == decltype(stats_.open_faults){}) ++stats_.open_faults[static_cast<std::size_t>(RecordFault::checksum)];
+  spdlog::warn("disk tier: damaged metadata in {}; {} records are whole", folder_.path(), whole.size());
+  if (const auto status = store_->rewrite_metas(whole); !status.ok()) reset_store();
 }
 
 void DiskStore::emit(DiskCompletion::Kind kind, const Pending& record) {

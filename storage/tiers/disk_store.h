@@ -58,6 +58,7 @@ class DiskStore {
   DiskStore(const DiskTierConfig& config, StoreFolder folder, rocksdb::Env* env, Sink sink);
   rocksdb::Status open_store();    // whatever it takes, down to an empty store
   void load_log();                 // the catalog from the meta records; drops damaged ones
+  void mend_metas(const RocksStore::MetaVisitor& load);
   bool append(const DiskRecord& record, std::span<const std::byte> payload, std::uint64_t tag);
   void emit(DiskCompletion::Kind kind, const Pending& record);
 
@@ -83,6 +84,7 @@ class DiskStore {
 
   // Writer's.
   std::uint64_t next_position_ = 1;
+  std::uint64_t emptied_below_ = 0;            // the last time that an empty catalog was dropped for good measure
   FolderUsage measured_;
   std::uint64_t unflushed_bytes_ = 0;
   std::vector<Pending> pending_;

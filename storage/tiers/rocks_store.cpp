@@ -2,6 +2,7 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/options.h>
+#include <rocksdb/sst_file_reader.h>
 #include <rocksdb/table.h>
 
 #include <algorithm>
@@ -19,7 +20,7 @@ rocksdb::DBOptions db_options(const StoreSizes& sizes, const RocksStore::OpenOpt
   if (how.env) options.env = how.env;
   options.create_if_missing = true;
   options.create_missing_column_families = true;
-  options.atomic_flush = true;  // without a WAL, the families agree only if they are flushed together
+  options.atomic_flush = !how.best_efforts;  // without a WAL, the families agree only if they are flushed together
   options.best_efforts_recovery = how.best_efforts;
   options.use_direct_reads = how.direct_io;
   options.use_direct_io_for_flush_and_compaction = how.direct_io;
@@ -202,19 +203,31 @@ bool RocksStore::visit_metas(const Fingerprint* fingerprint, const MetaVisitor& 
   const rocksdb::Slice upper_slice(upper);
   options.iterate_upper_bound = &upper_slice;
   std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(options, meta_));
-  std::string last;
-  for (at->Seek(lower); at->Valid(); at->Next()) {
-    visit(bytes_of(at->key()), bytes_of(at->value()));
-    last = at->key().ToString();
-  }
-  if (at->status().ok()) return true;
-  at.reset(db_->NewIterator(options, meta_));  // damage on the way: what lies behind it is reached from the other end
-  for (at->SeekToLast(); at->Valid() && at->key().ToString() > std::max(last, lower); at->Prev())
-    visit(bytes_of(at->key()), bytes_of(at->value()));
-  return false;
+  for (at->Seek(lower); at->Valid(); at->Next()) visit(bytes_of(at->key()), bytes_of(at->value()));
+  return at->status().ok();
 }
 
-rocksdb::Status RocksStore::rewrite_metas(std::span<const std::pair<std::string, std::string>> metas) {
+void RocksStore::salvage_metas(const MetaVisitor& visit) const {
+  std::vector<rocksdb::LiveFileMetaData> files;
+  db_->GetLiveFilesMetaData(&files);
+  for (const auto& file : files) {
+    if (file.column_family_name != kMetaFamily) continue;
+    rocksdb::SstFileReader reader(db_->GetOptions(meta_));
+    if (!reader.Open(file.db_path + file.name).ok()) continue;
+    std::unique_ptr<rocksdb::Iterator> at(reader.NewIterator(point_read()));
+    std::string last;
+    for (at->SeekToFirst(); at->Valid(); at->Next()) {
+      visit(bytes_of(at->key()), bytes_of(at->value()));
+      last = at->key().ToString();
+    }
+    if (at->status().ok()) continue;
+    at.reset(reader.NewIterator(point_read()));  // what lies behind the damage is reached from the other end
+    for (at->SeekToLast(); at->Valid() && at->key().ToString() > last; at->Prev())
+      visit(bytes_of(at->key()), bytes_of(at->value()));
+  }
+}
+
+rocksdb::Status RocksStore::rewrite_metas(const std::map<std::string, std::string>& metas) {
   auto status = db_->DropColumnFamily(meta_);
   if (!status.ok()) return status;
   status = db_->DestroyColumnFamilyHandle(meta_);

@@ -3,6 +3,7 @@
 #include <rocksdb/db.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -29,7 +30,7 @@ class RocksStore {
   struct OpenOptions {
     rocksdb::Env* env = nullptr;  // null: the default; outlives the store
     bool direct_io = true;
-    bool best_efforts = false;    // the newest state whose tables are all there, instead of an error
+    bool best_efforts = false;    // to mend only: the newest state whose tables are all there, instead of an error
   };
   // Opens or creates. The status is RocksDB's.
   static rocksdb::Status open(const std::string& path, const StoreSizes& sizes, const OpenOptions& how,
@@ -58,13 +59,15 @@ class RocksStore {
   rocksdb::Status resume();  // after a write error
   std::uint64_t next_position() const;  // above every position ever used
 
-  // Visits the meta records of one fingerprint, or of all, in order of key. False when part of them could not be read:
-  // what stands before and after the damage was visited.
+  // Visits the meta records of one fingerprint, or of all, in order of key. False when part of them could not be read.
   using MetaVisitor = std::function<void(std::span<const std::byte> key, std::span<const std::byte> value)>;
   bool visit_metas(const Fingerprint* fingerprint, const MetaVisitor& visit) const;
 
+  // After damage: visits what can be read of each table for itself, in no order; forgotten records may be among it.
+  void salvage_metas(const MetaVisitor& visit) const;
+
   // Replaces the whole meta family: the way to be rid of damaged tables in it.
-  rocksdb::Status rewrite_metas(std::span<const std::pair<std::string, std::string>> metas);
+  rocksdb::Status rewrite_metas(const std::map<std::string, std::string>& metas);
 
  private:
   explicit RocksStore(const StoreSizes& sizes) : sizes_(sizes) {}
