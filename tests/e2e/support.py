@@ -44,7 +44,7 @@ def blocks(server, state, tier="host"):
 
 def idle(server):
     """Nothing runs, nothing waits, and no block is held."""
-    return (server.metric("kvasir_requests_running") == 0 and server.metric("kvasir_requests_waiting") == 0 and
+    return (server.metric("kvasir_sequences_running") == 0 and server.metric("kvasir_sequences_waiting") == 0 and
             blocks(server, "leased") == 0 and blocks(server, "filling") == 0)
 
 

@@ -19,7 +19,7 @@ def endless(**more):
 def test_gone_while_tokens_are_made(server, stream):
     with holding(server, endless(stream=stream)):
         wait_until(lambda: blocks(server, "leased") > 4, what="blocks in use")
-        assert server.metric("kvasir_requests_running") == 1
+        assert server.metric("kvasir_sequences_running") == 1
     begin = time.monotonic()
     wait_until(lambda: idle(server), STEP_SECONDS, "the blocks of a client that is gone")
     assert time.monotonic() - begin < STEP_SECONDS
@@ -45,10 +45,10 @@ def test_gone_during_prefill(server, stream):
 def test_gone_while_waiting_for_a_place(servers):
     narrow = servers.start(limits={"requests_running": 1})
     with holding(narrow, endless()):
-        wait_until(lambda: narrow.metric("kvasir_requests_running") == 1, what="one that runs")
+        wait_until(lambda: narrow.metric("kvasir_sequences_running") == 1, what="one that runs")
         with holding(narrow, endless(stream=True)):
-            wait_until(lambda: narrow.metric("kvasir_requests_waiting") == 1, what="one that waits")
-        wait_until(lambda: narrow.metric("kvasir_requests_waiting") == 0, STEP_SECONDS, "the place in the queue")
+            wait_until(lambda: narrow.metric("kvasir_sequences_waiting") == 1, what="one that waits")
+        wait_until(lambda: narrow.metric("kvasir_sequences_waiting") == 0, STEP_SECONDS, "the place in the queue")
     wait_until(lambda: idle(narrow), STEP_SECONDS, "the blocks of a client that is gone")
 
 
@@ -69,7 +69,7 @@ def test_others_go_on(server):
     alone = server.stream("/v1/completions", kept)
     for _ in range(3):
         with holding(server, endless(stream=True)):
-            wait_until(lambda: server.metric("kvasir_requests_running") == 1, what="the other to run")
+            wait_until(lambda: server.metric("kvasir_sequences_running") == 1, what="the other to run")
             beside = holding(server, endless())
             with beside:
                 time.sleep(0.05)

@@ -192,8 +192,8 @@ def test_error_429_when_the_queue_is_full(servers):
     client = openai.OpenAI(base_url=f"http://127.0.0.1:{narrow.port}/v1", api_key="none", max_retries=0)
     endless = {"model": MODEL, "prompt": "Once upon a time", "max_tokens": 1500, "ignore_eos": True}
     with holding(narrow, endless), holding(narrow, endless):
-        wait_until(lambda: narrow.metric("kvasir_requests_running") == 1, what="one that runs")
-        wait_until(lambda: narrow.metric("kvasir_requests_waiting") == 1, what="one that waits")
+        wait_until(lambda: narrow.metric("kvasir_sequences_running") == 1, what="one that runs")
+        wait_until(lambda: narrow.metric("kvasir_sequences_waiting") == 1, what="one that waits")
         error, body = error_of(lambda: client.chat.completions.create(model=MODEL, messages=PROMPT, max_tokens=1))
         assert isinstance(error, openai.RateLimitError)
         assert body["type"] == "rate_limit_error" and body["code"] == "rate_limit_exceeded"

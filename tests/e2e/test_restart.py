@@ -46,7 +46,7 @@ def test_sigterm_lets_running_requests_finish_and_refuses_new_ones(servers):
     body = {"model": "smollm2", "prompt": "One two three", "max_tokens": 150, "ignore_eos": True, "temperature": 0}
     thread = threading.Thread(target=lambda: replies.append(server.stream("/v1/completions", body)))
     thread.start()
-    wait_until(lambda: server.metric("kvasir_requests_running") == 1, what="one that runs")
+    wait_until(lambda: server.metric("kvasir_sequences_running") == 1, what="one that runs")
     status = []
     stopper = threading.Thread(target=lambda: status.append(server.stop()))
     stopper.start()
@@ -69,7 +69,7 @@ def test_sigterm_gives_up_on_what_does_not_end(servers):
 
     thread = threading.Thread(target=run)
     thread.start()
-    wait_until(lambda: server.metric("kvasir_requests_running") == 1, what="one that runs")
+    wait_until(lambda: server.metric("kvasir_sequences_running") == 1, what="one that runs")
     begin = time.monotonic()
     assert server.stop() == 0
     assert time.monotonic() - begin < 10
