@@ -1,0 +1,267 @@
+#include "engine/model/model_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <cmath>
+
+#include "engine/model/weights.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/tiny_model.h"
+#include "tests/unit/model/gguf_bytes.h"
+
+namespace kvasir {
+namespace {
+
+using testing::GgufBytes;
+using testing::TinyModelSpec;
+using testing::TinyType;
+using ::testing::HasSubstr;
+
+// A tiny model's file that a test damages on purpose.
+class ModelFile {
+ public:
+  explicit ModelFile(const TinyModelSpec& spec = {}) : bytes_(testing::tiny_model_bytes(spec)) {}
+
+  // Another name of the same length: takes the key or tensor away, or puts an unexpected one there.
+  ModelFile& rename(const std::string& from, const std::string& to) {
+    KVASIR_ASSERT(from.size() == to.size());
+    return overwrite(find(from), to);
+  }
+  ModelFile& set_u32(const std::string& key, std::uint32_t value) { return set(key, value); }
+  ModelFile& set_float(const std::string& key, float value) { return set(key, value); }
+  // The type number in the entry of a tensor of two dimensions.
+  ModelFile& set_type(const std::string& tensor, std::uint32_t type) {
+    return overwrite(find(tensor) + tensor.size() + 4 + 16, as_text(type));
+  }
+  // One more key in front, with a string after it that keeps the tensors' alignment.
+  ModelFile& add(const GgufBytes& entry) {
+    GgufBytes padding;
+    padding.key("padding", 8);
+    const std::size_t used = entry.str().size() + padding.str().size() + 8;
+    padding.text(std::string((32 - used % 32) % 32, ' '));
+    bytes_.insert(24, entry.str() + padding.str());
+    std::uint64_t keys = 0;
+    std::memcpy(&keys, bytes_.data() + 16, sizeof keys);
+    return overwrite(16, as_text(keys + 2));
+  }
+  ModelFile& flip_last_weight_bit() {
+    bytes_[bytes_.size() - 40] = static_cast<char>(bytes_[bytes_.size() - 40] ^ 1);
+    return *this;
+  }
+
+  std::unique_ptr<GgufFile> parse() const {
+    auto file = GgufFile::parse(std::as_bytes(std::span(bytes_)));
+    KVASIR_ASSERT(file.ok());
+    return std::move(*file);
+  }
+  std::string config_error() const {
+    const auto config = read_model_config(*parse());
+    return config ? "(no error)" : config.error().message;
+  }
+  std::string vocabulary_error() const {
+    const auto vocabulary = read_vocabulary(*parse());
+    return vocabulary ? "(no error)" : vocabulary.error().message;
+  }
+
+ private:
+  template <class T>
+  static std::string as_text(T value) {
+    std::string text(sizeof value, '\0');
+    std::memcpy(text.data(), &value, sizeof value);
+    return text;
+  }
+  std::size_t find(const std::string& name) const {
+    const std::size_t at = bytes_.find(as_text<std::uint64_t>(name.size()) + name);
+    KVASIR_ASSERT(at != std::string::npos);
+    return at + 8;
+  }
+  ModelFile& overwrite(std::size_t at, const std::string& text) {
+    bytes_.replace(at, text.size(), text);
+    return *this;
+  }
+  template <class T>
+  ModelFile& set(const std::string& key, T value) {
+    return overwrite(find(key) + key.size() + 4, as_text(value));
+  }
+
+  std::string bytes_;
+};
+
+TEST(ModelConfig, ReadsATinyModel) {
+  TinyModelSpec spec;
+  spec.rope_base = 50000.0f;
+  const auto file = ModelFile(spec).parse();
+  const auto config = read_model_config(*file);
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->architecture, "llama");
+  EXPECT_EQ(config->name, "tiny");
+  EXPECT_EQ(config->layers, spec.layers);
+  EXPECT_EQ(config->hidden, spec.hidden);
+  EXPECT_EQ(config->ffn, spec.ffn);
+  EXPECT_EQ(config->heads, spec.heads);
+  EXPECT_EQ(config->kv_heads, spec.kv_heads);
+  EXPECT_EQ(config->head_dim, spec.head_dim);
+  EXPECT_EQ(config->rope_dim, spec.head_dim);
+  EXPECT_EQ(config->context_tokens, spec.context_tokens);
+  EXPECT_EQ(config->vocabulary, spec.vocabulary);
+  EXPECT_EQ(config->rope_base, 50000.0f);
+  EXPECT_EQ(config->rms_epsilon, 1e-5f);
+  EXPECT_TRUE(config->tied_output);
+  EXPECT_EQ(config->group(), 2u);
+  EXPECT_EQ(config->kv_dim(), 32u);
+}
+
+TEST(ModelConfig, AnOutputMatrixOfItsOwn) {
+  TinyModelSpec spec;
+  spec.tied_output = false;
+  const auto file = ModelFile(spec).parse();
+  const auto config = read_model_config(*file);
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_FALSE(config->tied_output);
+  const auto tensors = find_tensors(*file, *config);
+  ASSERT_TRUE(tensors);
+  EXPECT_EQ(tensors->output, file->tensor("output.weight"));
+  EXPECT_EQ(tensors->layers[1].w_down, file->tensor("blk.1.ffn_down.weight"));
+}
+
+TEST(ModelConfig, MissingKeysHaveDefaultsWhereTheFormatSaysSo) {
+  ModelFile file;
+  file.rename("llama.rope.freq_base", "llama.rope.freq_basX").rename("llama.rope.dimension_count", "llama.rope.dimension_counX");
+  file.rename("llama.attention.key_length", "llama.attention.key_lengtX");
+  file.rename("llama.attention.value_length", "llama.attention.value_lengtX").rename("llama.vocab_size", "llama.vocab_sizX");
+  const auto config = read_model_config(*file.parse());
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->rope_base, 10000.0f);
+  EXPECT_EQ(config->rope_dim, 16u);
+  EXPECT_EQ(config->head_dim, 16u);
+  EXPECT_EQ(config->vocabulary, 512u);
+}
+
+TEST(ModelConfig, NamesMissingAndSenselessKeys) {
+  for (const std::string key : {"llama.block_count", "llama.context_length", "llama.embedding_length",
+                                "llama.feed_forward_length", "llama.attention.head_count"}) {
+    std::string other = key;
+    other.back() = 'X';
+    EXPECT_EQ(ModelFile().rename(key, other).config_error(), "model: " + key + " is missing");
+    EXPECT_THAT(ModelFile().set_u32(key, 0).config_error(), HasSubstr(key + " is not a whole number from 1 to"));
+    EXPECT_THAT(ModelFile().set_u32(key, 0xFFFFFFFF).config_error(), HasSubstr(key + " is not a whole number from 1 to"));
+  }
+  const std::string epsilon = "llama.attention.layer_norm_rms_epsilon";
+  EXPECT_THAT(ModelFile().set_float(epsilon, -1.0f).config_error(), HasSubstr(epsilon + " is not a positive number"));
+  EXPECT_THAT(ModelFile().set_float("llama.rope.freq_base", NAN).config_error(), HasSubstr("not a positive number"));
+  EXPECT_THAT(ModelFile().set_u32("llama.attention.head_count_kv", 3).config_error(), HasSubstr("not a multiple"));
+  EXPECT_THAT(ModelFile().set_u32("llama.rope.dimension_count", 18).config_error(), HasSubstr("odd or larger than a head"));
+  EXPECT_THAT(ModelFile().set_u32("llama.rope.dimension_count", 7).config_error(), HasSubstr("odd or larger than a head"));
+  EXPECT_THAT(ModelFile().set_u32("llama.attention.value_length", 8).config_error(), HasSubstr("differs from key_length"));
+  EXPECT_THAT(ModelFile().set_u32("llama.embedding_length", 60).config_error(), HasSubstr("not a multiple of 32"));
+  EXPECT_THAT(ModelFile().set_u32("llama.vocab_size", 511).config_error(), HasSubstr("has 512 tokens, the model 511"));
+}
+
+TEST(ModelConfig, NamesWhatItCannotRun) {
+  const auto added = [](const GgufBytes& entry) { return ModelFile().add(entry).config_error(); };
+  EXPECT_EQ(added(GgufBytes().key("llama.rope.scaling.type", 8).text("none")), "(no error)");
+  EXPECT_EQ(added(GgufBytes().key("llama.expert_count", 4).u32(0)), "(no error)");
+  EXPECT_EQ(added(GgufBytes().key("llama.rope.scaling.factor", 6).put(1.0f)), "(no error)");
+  EXPECT_THAT(added(GgufBytes().key("llama.rope.scaling.type", 8).text("yarn")), HasSubstr("is \"yarn\""));
+  EXPECT_THAT(added(GgufBytes().key("llama.rope.scaling.factor", 6).put(4.0f)), HasSubstr("scaling.factor is not 1"));
+  EXPECT_THAT(added(GgufBytes().key("llama.expert_count", 4).u32(8)), HasSubstr("llama.expert_count is set"));
+  EXPECT_THAT(added(GgufBytes().key("llama.attention.sliding_window", 4).u32(512)), HasSubstr("sliding_window"));
+  EXPECT_THAT(added(GgufBytes().key("llama.attention.causal", 7).put<std::uint8_t>(0)), HasSubstr("attention.causal"));
+  EXPECT_THAT(added(GgufBytes().key("llama.attention.clamp_kqv", 6).put(8.0f)), HasSubstr("clamp_kqv is set"));
+  EXPECT_THAT(ModelFile()
+                  .rename("llama.attention.head_count", "llama.attention.head_counX")
+                  .add(GgufBytes().key("llama.attention.head_count", 9).u32(5).u64(2).u32(4).u32(4))
+                  .config_error(),
+              HasSubstr("differs by layer"));
+  EXPECT_THAT(ModelFile().rename("general.architecture", "general.architecturX").config_error(),
+              HasSubstr("general.architecture is \"\"; this build runs \"llama\" only"));
+}
+
+TEST(ModelConfig, NamesTensorsThatDoNotFit) {
+  EXPECT_EQ(ModelFile().rename("blk.1.attn_k.weight", "blk.1.attn_X.weight").config_error(),
+            "model: tensor blk.1.attn_k.weight is missing");
+  EXPECT_EQ(ModelFile().set_u32("llama.block_count", 1).config_error(),
+            "model: tensor blk.1.attn_norm.weight is not part of a plain Llama model");
+  EXPECT_EQ(ModelFile().set_u32("llama.feed_forward_length", 128).config_error(),
+            "model: tensor blk.0.ffn_gate.weight has the shape {64, 96}, expected {64, 128}");
+  EXPECT_EQ(ModelFile().set_type("blk.0.attn_q.weight", 12).config_error(),
+            "model: tensor blk.0.attn_q.weight is Q4_K; this build loads F32, F16, BF16, Q8_0 and Q4_1");
+}
+
+TEST(Vocabulary, ReadsTokensAndSpecials) {
+  const auto file = ModelFile().parse();
+  const auto vocabulary = read_vocabulary(*file);
+  ASSERT_TRUE(vocabulary) << vocabulary.error().message;
+  EXPECT_EQ(vocabulary->model, "gpt2");
+  EXPECT_EQ(vocabulary->pre, "smollm");
+  EXPECT_EQ(vocabulary->tokens.size(), 512u);
+  EXPECT_EQ(vocabulary->tokens[2], "<|im_end|>");
+  EXPECT_EQ(vocabulary->types[2], TokenType::control);
+  EXPECT_EQ(vocabulary->types[10], TokenType::normal);
+  EXPECT_EQ(vocabulary->types[511], TokenType::unused);
+  EXPECT_EQ(vocabulary->merges.front(), "Ġ t");
+  EXPECT_EQ(vocabulary->bos, 1);
+  EXPECT_EQ(vocabulary->eos, 2);
+  EXPECT_EQ(vocabulary->unknown, 0);
+  EXPECT_EQ(vocabulary->padding, std::nullopt);
+  EXPECT_FALSE(vocabulary->add_bos);
+}
+
+TEST(Vocabulary, NamesWhatIsWrong) {
+  EXPECT_THAT(ModelFile().rename("tokenizer.ggml.model", "tokenizer.ggml.modeX").vocabulary_error(),
+              HasSubstr("tokenizer.ggml.model is missing"));
+  EXPECT_THAT(ModelFile().rename("tokenizer.ggml.tokens", "tokenizer.ggml.tokenX").vocabulary_error(),
+              HasSubstr("tokenizer.ggml.tokens is missing"));
+  EXPECT_THAT(ModelFile().set_u32("tokenizer.ggml.eos_token_id", 512).vocabulary_error(),
+              HasSubstr("eos_token_id is not the id of a token"));
+  EXPECT_THAT(ModelFile()
+                  .rename("tokenizer.ggml.token_type", "tokenizer.ggml.token_typX")
+                  .add(GgufBytes().key("tokenizer.ggml.token_type", 9).u32(5).u64(2).u32(1).u32(1))
+                  .vocabulary_error(),
+              HasSubstr("tokenizer.ggml.token_type"));
+}
+
+WeightsDigest digest_of(const ModelFile& model) {
+  const auto file = model.parse();
+  auto config = read_model_config(*file);
+  KVASIR_ASSERT(config.ok());
+  return weights_digest(*file, *config);
+}
+
+TEST(WeightsDigest, ChangesWithWhatDecidesKv) {
+  const WeightsDigest base = digest_of(ModelFile());
+  EXPECT_EQ(digest_of(ModelFile()), base);
+  EXPECT_NE(digest_of(ModelFile().flip_last_weight_bit()), base);
+  EXPECT_NE(digest_of(ModelFile().set_float("llama.rope.freq_base", 10001.0f)), base);
+  EXPECT_NE(digest_of(ModelFile().set_float("llama.attention.layer_norm_rms_epsilon", 2e-5f)), base);
+  TinyModelSpec other;
+  other.seed = 2;
+  EXPECT_NE(digest_of(ModelFile(other)), base);
+}
+
+TEST(WeightsDigest, IgnoresTokenizerAndName) {
+  const WeightsDigest base = digest_of(ModelFile());
+  EXPECT_EQ(digest_of(ModelFile().set_u32("tokenizer.ggml.eos_token_id", 3)), base);
+  EXPECT_EQ(digest_of(ModelFile().rename("general.name", "general.namX")), base);
+}
+
+TEST(DefaultModel, LoadsWhenItIsThere) {
+  const std::string path = testing::default_model_path();
+  if (path.empty()) GTEST_SKIP() << "the default model was not fetched";
+  const auto file = GgufFile::open(path);
+  ASSERT_TRUE(file) << file.error().message;
+  const auto config = read_model_config(**file);
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->layers, 30u);
+  EXPECT_EQ(config->kv_dim(), 192u);
+  EXPECT_TRUE(config->tied_output);
+  const auto vocabulary = read_vocabulary(**file);
+  ASSERT_TRUE(vocabulary) << vocabulary.error().message;
+  EXPECT_EQ(vocabulary->tokens.size(), 49152u);
+  EXPECT_EQ(vocabulary->merges.size(), 48900u);
+}
+
+}  // namespace
+}  // namespace kvasir

@@ -1,0 +1,79 @@
+#include "engine/model/portable_math.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+
+#include "engine/model/rope.h"
+#include "storage/base/prng.h"
+
+namespace kvasir {
+namespace {
+
+double between(Prng& prng, double low, double high) {
+  return low + (high - low) * static_cast<double>(prng.next() >> 11) * 0x1.0p-53;
+}
+
+TEST(PortableMath, ExpIsExactToAFewUlps) {
+  Prng prng(1);
+  for (int i = 0; i < 200000; ++i) {
+    const double x = between(prng, -700, 700);
+    ASSERT_NEAR(exp_portable(x) / std::exp(x), 1.0, 1e-15) << x;
+  }
+  EXPECT_EQ(exp_portable(0.0), 1.0);
+  EXPECT_EQ(exp_portable(-709.0), 0.0);
+  EXPECT_EQ(exp_portable(-INFINITY), 0.0);
+}
+
+TEST(PortableMath, LogIsExactToAFewUlps) {
+  Prng prng(2);
+  for (int i = 0; i < 200000; ++i) {
+    const double x = std::exp(between(prng, -80, 80));
+    ASSERT_NEAR(log_portable(x), std::log(x), 1e-15 * std::max(1.0, std::fabs(std::log(x)))) << x;
+  }
+  EXPECT_EQ(log_portable(1.0), 0.0);
+}
+
+TEST(PortableMath, SineAndCosine) {
+  Prng prng(3);
+  for (int i = 0; i < 200000; ++i) {
+    const double x = between(prng, 0, i % 2 == 0 ? 10.0 : 1048576.0);
+    const SineCosine turn = sine_cosine_portable(x);
+    ASSERT_NEAR(turn.sine, std::sin(x), 4e-15) << x;
+    ASSERT_NEAR(turn.cosine, std::cos(x), 4e-15) << x;
+  }
+}
+
+// The bits themselves: the same on every machine, so that stored KV can move between machines.
+TEST(PortableMath, BitsAreFixed) {
+  std::uint64_t mixed = 0;
+  const auto mix = [&](double value) { mixed = mix64(mixed ^ std::bit_cast<std::uint64_t>(value)); };
+  Prng prng(4);
+  for (int i = 0; i < 10000; ++i) {
+    mix(exp_portable(between(prng, -100, 100)));
+    mix(log_portable(between(prng, 1e-3, 1e6)));
+    const SineCosine turn = sine_cosine_portable(between(prng, 0, 8192));
+    mix(turn.sine);
+    mix(turn.cosine);
+  }
+  EXPECT_EQ(mixed, 16388892797779513056ull);
+}
+
+TEST(Rope, TableHoldsTurnsOfEveryPosition) {
+  ModelConfig config;
+  config.rope_dim = 8;
+  config.rope_base = 100000.0f;
+  const RopeTable table(config, 9000);
+  ASSERT_EQ(table.pairs(), 4u);
+  for (const std::uint32_t position : {0u, 1u, 77u, 8999u}) {
+    for (std::uint32_t i = 0; i < 4; ++i) {
+      const double angle = position * std::pow(100000.0, -2.0 * i / 8);
+      EXPECT_NEAR(table.cosines(position)[i], std::cos(angle), 1e-7);
+      EXPECT_NEAR(table.sines(position)[i], std::sin(angle), 1e-7);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace kvasir
