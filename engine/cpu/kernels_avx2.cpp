@@ -78,6 +78,16 @@ struct V {
     __builtin_memcpy(&value, p, sizeof value);
     return _mm256_set1_epi32(value);
   }
+  template <uint32_t R>
+  static void dots_unsigned4(const I* weights, const uint8_t* x, I* dots) {
+    for (uint32_t r = 0; r < R; ++r) dots[r] = dot_unsigned4(weights, x + r * kGroup);
+  }
+  template <uint32_t R>
+  static void dots_biased8(const I* weights, const uint8_t* x, const uint8_t*, I* dots) {
+    for (uint32_t r = 0; r < R; ++r) dots[r] = dot_biased8(weights, x + r * kGroup);
+  }
+
+ private:
   static I dot_unsigned4(const I* weights, const uint8_t* x) {
     I sum = zero_int();  // int16: 8 * 2 * 15 * 127 < 32768
     for (uint32_t i = 0; i < 8; ++i)
@@ -85,7 +95,7 @@ struct V {
     return _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
   }
   // Weights are stored + 128. |w| * (sign(w) * x): two products of at most 128 * 127 fit int16.
-  static I dot_biased8(const I* weights, const uint8_t* x, int32_t) {
+  static I dot_biased8(const I* weights, const uint8_t* x) {
     const I ones = _mm256_set1_epi16(1);
     I sum = zero_int();
     for (uint32_t i = 0; i < 8; ++i) {

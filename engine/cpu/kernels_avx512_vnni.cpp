@@ -69,16 +69,33 @@ struct V {
     __builtin_memcpy(&value, p, sizeof value);
     return _mm512_set1_epi32(value);
   }
-  static I dot_unsigned4(const I* weights, const uint8_t* x) {
-    I sum = zero_int();
-    for (uint32_t i = 0; i < 8; ++i) sum = _mm512_dpbusd_epi32(sum, weights[i], four_bytes(x + i * 4));
-    return sum;
+  // R rows of 32 activations each. A dot product instruction waits four cycles for the one before and two could start in
+  // each, so about eight sums grow side by side: those of the rows, or several for each row (integers add up exactly in
+  // any order).
+  template <uint32_t R>
+  static void add_dots(const I* weights, const uint8_t* x, I* dots) {
+    constexpr uint32_t kSums = R <= 2 ? 4 : R <= 4 ? 2 : 1;
+    I sums[kSums][R];
+    for (uint32_t s = 0; s < kSums; ++s)
+      for (uint32_t r = 0; r < R; ++r) sums[s][r] = s == 0 ? dots[r] : zero_int();
+    for (uint32_t i = 0; i < 8; ++i)
+      for (uint32_t r = 0; r < R; ++r)
+        sums[i % kSums][r] = _mm512_dpbusd_epi32(sums[i % kSums][r], weights[i], four_bytes(x + r * kGroup + i * 4));
+    for (uint32_t width = kSums / 2; width > 0; width /= 2)
+      for (uint32_t s = 0; s < width; ++s)
+        for (uint32_t r = 0; r < R; ++r) sums[s][r] = add_int(sums[s][r], sums[s + width][r]);
+    for (uint32_t r = 0; r < R; ++r) dots[r] = sums[0][r];
   }
-  // Weights are stored + 128; `bias` is -128 * the sum of x.
-  static I dot_biased8(const I* weights, const uint8_t* x, int32_t bias) {
-    I sum = _mm512_set1_epi32(bias);
-    for (uint32_t i = 0; i < 8; ++i) sum = _mm512_dpbusd_epi32(sum, weights[i], four_bytes(x + i * 4));
-    return sum;
+  template <uint32_t R>
+  static void dots_unsigned4(const I* weights, const uint8_t* x, I* dots) {
+    for (uint32_t r = 0; r < R; ++r) dots[r] = zero_int();
+    add_dots<R>(weights, x, dots);
+  }
+  // Weights are stored + 128; `biases` are -128 * the sum of each row's x.
+  template <uint32_t R>
+  static void dots_biased8(const I* weights, const uint8_t* x, const uint8_t* biases, I* dots) {
+    for (uint32_t r = 0; r < R; ++r) dots[r] = four_bytes(biases + r * 4);
+    add_dots<R>(weights, x, dots);
   }
 };
 

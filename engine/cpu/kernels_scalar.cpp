@@ -93,8 +93,18 @@ struct V {
   }
   static I low_nibbles(const I& a) { return each_int([&](uint32_t i) { return a.v[i] & 0x0F0F0F0F; }); }
   static I high_nibbles(const I& a) { return each_int([&](uint32_t i) { return (a.v[i] >> 4) & 0x0F0F0F0F; }); }
-  static I dot_unsigned4(const I* weights, const uint8_t* x) { return dot(weights, x, 0); }
-  static I dot_biased8(const I* weights, const uint8_t* x, int32_t bias) { return dot(weights, x, bias); }
+  template <uint32_t R>
+  static void dots_unsigned4(const I* weights, const uint8_t* x, I* dots) {
+    for (uint32_t r = 0; r < R; ++r) dots[r] = dot(weights, x + r * kGroup, 0);
+  }
+  template <uint32_t R>
+  static void dots_biased8(const I* weights, const uint8_t* x, const uint8_t* biases, I* dots) {
+    for (uint32_t r = 0; r < R; ++r) {
+      int32_t bias;
+      __builtin_memcpy(&bias, biases + r * 4, sizeof bias);
+      dots[r] = dot(weights, x + r * kGroup, bias);
+    }
+  }
 
  private:
   static I dot(const I* weights, const uint8_t* x, int32_t start) {
