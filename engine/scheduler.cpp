@@ -27,7 +27,8 @@ Scheduler::Scheduler(const EngineConfig& config, PrefixCache& cache, std::uint32
 
 void Scheduler::add(std::unique_ptr<Sequence> sequence) {
   Sequence& added = *sequence;
-  KVASIR_ASSERT(sequences_.emplace(added.id(), std::move(sequence)).second);
+  const bool is_new = sequences_.emplace(added.id(), std::move(sequence)).second;
+  KVASIR_ASSERT(is_new);
   waiting_.push(added);
 }
 

@@ -22,12 +22,16 @@ Sequence* first_eligible(const std::deque<Sequence*>& queue, const WaitingQueue:
 
 }  // namespace
 
+std::deque<WaitingQueue::Tenant>::iterator WaitingQueue::tenant_of(const Sequence& sequence) {
+  const std::string& name = sequence.request().tenant;
+  return std::find_if(tenants_.begin(), tenants_.end(), [&](const Tenant& t) { return t.name == name; });
+}
+
 void WaitingQueue::push(Sequence& sequence) {
   ++size_;
-  const std::string& name = sequence.request().tenant;
-  auto at = std::find_if(tenants_.begin(), tenants_.end(), [&](const Tenant& t) { return t.name == name; });
-  if (at == tenants_.end()) at = tenants_.insert(tenants_.end(), Tenant{name, {}});
-  at->sequences.push_back(&sequence);
+  auto tenant = tenant_of(sequence);
+  if (tenant == tenants_.end()) tenant = tenants_.insert(tenants_.end(), Tenant{sequence.request().tenant, {}});
+  tenant->sequences.push_back(&sequence);
 }
 
 void WaitingQueue::push_preempted(Sequence& sequence) {
@@ -38,17 +42,18 @@ void WaitingQueue::push_preempted(Sequence& sequence) {
 void WaitingQueue::remove(const Sequence& sequence) {
   --size_;
   if (erase_from(preempted_, sequence)) return;
-  const std::string& name = sequence.request().tenant;
-  const auto at = std::find_if(tenants_.begin(), tenants_.end(), [&](const Tenant& t) { return t.name == name; });
-  KVASIR_ASSERT(at != tenants_.end() && erase_from(at->sequences, sequence));
-  if (at->sequences.empty()) tenants_.erase(at);
+  const auto tenant = tenant_of(sequence);
+  KVASIR_ASSERT(tenant != tenants_.end());
+  const bool found = erase_from(tenant->sequences, sequence);
+  KVASIR_ASSERT(found);
+  if (tenant->sequences.empty()) tenants_.erase(tenant);
 }
 
 void WaitingQueue::admitted(const Sequence& sequence) {
+  const bool its_turn = std::find(preempted_.begin(), preempted_.end(), &sequence) == preempted_.end();
   remove(sequence);
-  const std::string& name = sequence.request().tenant;
-  const auto at = std::find_if(tenants_.begin(), tenants_.end(), [&](const Tenant& t) { return t.name == name; });
-  if (at != tenants_.end()) std::rotate(at, at + 1, tenants_.end());
+  const auto tenant = tenant_of(sequence);
+  if (its_turn && tenant != tenants_.end()) std::rotate(tenant, tenant + 1, tenants_.end());
 }
 
 Sequence* WaitingQueue::next(const Eligible& eligible) const {

@@ -20,7 +20,7 @@ class WaitingQueue {
   void push(Sequence& sequence);  // a new one: last of its tenant
   void push_preempted(Sequence& sequence);
   void remove(const Sequence& sequence);    // REQUIRES: is in the queue
-  void admitted(const Sequence& sequence);  // remove(), and its tenant's turn is over
+  void admitted(const Sequence& sequence);  // remove(); its tenant's turn is over, unless it was a preempted one
 
   // The next sequence to admit among those that `eligible` takes; null when there is none.
   Sequence* next(const Eligible& eligible) const;
@@ -32,6 +32,8 @@ class WaitingQueue {
     std::string name;
     std::deque<Sequence*> sequences;  // never empty
   };
+
+  std::deque<Tenant>::iterator tenant_of(const Sequence& sequence);
 
   std::deque<Sequence*> preempted_;
   std::deque<Tenant> tenants_;  // in order of turns

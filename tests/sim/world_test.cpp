@@ -11,7 +11,7 @@
 namespace kvasir::testing {
 namespace {
 
-constexpr std::uint64_t kSeeds = 400;
+constexpr std::uint64_t kSeeds = 2000;
 
 char running_seed[64];
 
@@ -53,11 +53,11 @@ TEST(Simulation, EveryRequestGetsTheIdsItHasAlone) {
               static_cast<unsigned long long>(loads), static_cast<unsigned long long>(restarts));
   if (count < kSeeds) return;
   // The worlds are worth something only while these things happen in them.
-  EXPECT_GT(completed, 10000u);
-  EXPECT_GT(cached, 100000u);
-  EXPECT_GT(preemptions, 1000u);
-  EXPECT_GT(loads, 100u);
-  EXPECT_GT(restarts, 50u);
+  EXPECT_GT(completed, 100000u);
+  EXPECT_GT(cached, 500000u);
+  EXPECT_GT(preemptions, 2000u);
+  EXPECT_GT(loads, 3000u);
+  EXPECT_GT(restarts, 1000u);
 }
 
 TEST(SimulationDeathTest, SeesACorruptBlock) {
