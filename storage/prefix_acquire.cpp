@@ -136,9 +136,13 @@ void PrefixCache::Impl::take_partial(Acquisition& acquisition, PrefixHold& hold)
   const PrefixNode& last = acquisition.entries.empty() ? index_.root() : *acquisition.entries.back().node;
   const PrefixIndex::Partial best = index_.longest_partial(last, partial_content(acquisition));
   if (best.node == nullptr) return;
-  const BlockLease source = lease(*best.node);
+  BlockLease source = lease(*best.node);
   index_.touch(*best.node);
-  copy_partial(source, best.tokens, Tier::host, hold);
+  if (best.tokens == config_.block_tokens) {  // committed since the acquisition began
+    acquisition.entries.push_back({best.node, Tier::host, std::move(source)});
+  } else {
+    copy_partial(source, best.tokens, Tier::host, hold);
+  }
 }
 
 // Of the block after the last held one, what the prompt has without its last token. REQUIRES: it has some.
