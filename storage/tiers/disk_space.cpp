@@ -147,7 +147,10 @@ void DiskStore::probe() {
   if (!store_) return reset_store();
   auto status = store_->resume();
   if (status.ok()) status = store_->flush();
-  if (!status.ok()) return;
+  if (!status.ok()) {
+    spdlog::info("disk tier: still not writing to {} ({})", folder_.path(), status.ToString());
+    return;
+  }
   probe_at_.reset();
   {
     std::lock_guard lock(mutex_);

@@ -1,6 +1,7 @@
 #include "storage/tiers/rocks_store.h"
 
 #include <rocksdb/cache.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/sst_file_reader.h>
 #include <rocksdb/table.h>
@@ -14,6 +15,14 @@ namespace {
 
 constexpr const char* kMetaFamily = "meta";
 constexpr const char* kPayloadFamily = "payload";
+
+// Keeps RocksDB from trying to recover behind our back: the writer thread decides when to write again.
+class NoOwnRecovery final : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
+};
 
 rocksdb::DBOptions db_options(const StoreSizes& sizes, const RocksStore::OpenOptions& how) {
   rocksdb::DBOptions options;
@@ -31,7 +40,8 @@ rocksdb::DBOptions db_options(const StoreSizes& sizes, const RocksStore::OpenOpt
   options.skip_stats_update_on_db_open = true;
   options.skip_checking_sst_file_sizes_on_db_open = true;  // a damaged table costs its records, not the store
   options.paranoid_checks = true;
-  options.max_bgerror_resume_count = 0;  // the writer thread decides when to try again
+  options.max_bgerror_resume_count = 0;
+  options.listeners = {std::make_shared<NoOwnRecovery>()};
   options.info_log_level = rocksdb::WARN_LEVEL;
   options.max_log_file_size = 64u << 10;
   options.keep_log_file_num = 2;
