@@ -1,0 +1,118 @@
+#include <algorithm>
+
+#include "engine/text/jinja/interpreter.h"
+#include "engine/text/jinja/operators.h"
+#include "engine/text/jinja/unicode.h"
+#include "engine/text/utf8.h"
+
+namespace kvasir::jinja {
+namespace {
+
+bool is_ascii(const std::string& bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
+// Byte offset of each character, and the size at the end.
+std::vector<std::size_t> offsets_of(const std::string& bytes) {
+  std::vector<std::size_t> offsets;
+  std::size_t at = 0;
+  while (at < bytes.size()) {
+    offsets.push_back(at);
+    at += first_char(std::string_view(bytes).substr(at)).length;
+  }
+  offsets.push_back(at);
+  return offsets;
+}
+
+// Python's slice.indices(): the elements from `begin` in steps, `count` of them.
+struct Range {
+  std::int64_t begin = 0, step = 1, count = 0;
+};
+
+std::optional<Range> resolve(Interpreter& in, const Val& from, const Val& to, const Val& step, std::int64_t size) {
+  for (const Val* bound : {&from, &to, &step})
+    if (!is_none(*bound) && !as_integer(*bound)) {
+      in.fail("the parts of a slice must be integers, not " + type_name(*bound));
+      return std::nullopt;
+    }
+  Range range;
+  range.step = is_none(step) ? 1 : *as_integer(step);
+  if (range.step == 0) return in.fail("a slice cannot have step 0"), std::nullopt;
+  if (range.step > size + 1) range.step = size + 1;  // no difference, and no overflow below
+  if (range.step < -size - 1) range.step = -size - 1;
+  const bool back = range.step < 0;
+  const std::int64_t low = back ? -1 : 0, high = back ? size - 1 : size;
+  const auto clamp = [&](const Val& bound, std::int64_t otherwise) {
+    if (is_none(bound)) return otherwise;
+    std::int64_t at = *as_integer(bound);
+    if (at < 0) at = std::max(at + size, low);
+    return std::clamp(at, low, high);
+  };
+  range.begin = clamp(from, back ? high : low);
+  const std::int64_t end = clamp(to, back ? low : high);
+  const std::int64_t span = back ? range.begin - end : end - range.begin;
+  const std::int64_t stride = back ? -range.step : range.step;
+  range.count = span <= 0 ? 0 : (span + stride - 1) / stride;
+  return range;
+}
+
+Val slice_text(Interpreter& in, const Text& text, const Range& range, const std::vector<std::size_t>* offsets) {
+  const auto offset = [&](std::int64_t i) {
+    return offsets ? (*offsets)[static_cast<std::size_t>(i)] : static_cast<std::size_t>(i);
+  };
+  if (range.count == 0) return string_val("");
+  if (range.step == 1) return in.text(text.slice(offset(range.begin), offset(range.begin + range.count)));
+  if (!in.charge(static_cast<std::uint64_t>(range.count))) return Undefined{};
+  TextBuilder out;
+  for (std::int64_t i = 0, at = range.begin; i < range.count; ++i, at += range.step)
+    out.append(text, offset(at), offset(at + 1));
+  return in.text(out.take());
+}
+
+}  // namespace
+
+Val slice(Interpreter& in, const Val& subject, const Val& from, const Val& to, const Val& step) {
+  if (in.failed()) return Undefined{};
+  if (const auto* missing = std::get_if<Undefined>(&subject)) return in.fail(message_of(*missing));
+  if (const Text* text = as_text(subject)) {
+    if (!in.charge_bytes(text->size())) return Undefined{};
+    const bool ascii = is_ascii(text->bytes());
+    const std::vector<std::size_t> offsets = ascii ? std::vector<std::size_t>() : offsets_of(text->bytes());
+    const std::size_t size = ascii ? text->size() : offsets.size() - 1;
+    const auto range = resolve(in, from, to, step, static_cast<std::int64_t>(size));
+    return range ? slice_text(in, *text, *range, ascii ? nullptr : &offsets) : Undefined{};
+  }
+  const List* list = as_list(subject);
+  if (!list || list->kind == List::Kind::generator || list->kind == List::Kind::view)
+    return in.fail("'" + type_name(subject) + "' object cannot be sliced");
+  const auto range = resolve(in, from, to, step, static_cast<std::int64_t>(list->items.size()));
+  if (!range || !in.charge(static_cast<std::uint64_t>(range->count))) return Undefined{};
+  std::vector<Val> items;
+  for (std::int64_t i = 0, at = range->begin; i < range->count; ++i, at += range->step)
+    items.push_back(list->items[static_cast<std::size_t>(at)]);
+  return in.list(std::move(items), list->kind);
+}
+
+Val character_at(Interpreter& in, const Text& text, std::int64_t index) {
+  if (!in.charge_bytes(text.size())) return Undefined{};
+  const std::string_view bytes = text.bytes();
+  const auto size = static_cast<std::int64_t>(utf8_count(bytes));
+  const std::int64_t wanted = index < 0 ? index + size : index;
+  if (wanted < 0 || wanted >= size) return undefined_val("str object has no element " + std::to_string(index));
+  std::size_t at = 0;
+  for (std::int64_t i = 0; i < wanted; ++i) at += first_char(bytes.substr(at)).length;
+  return string_val(text.slice(at, at + first_char(bytes.substr(at)).length));
+}
+
+std::vector<Val> characters_of(Interpreter& in, const Text& text) {
+  std::vector<Val> characters;
+  if (!in.charge(text.size())) return characters;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = at + first_char(std::string_view(text.bytes()).substr(at)).length;
+    characters.push_back(string_val(text.slice(at, end)));
+    at = end;
+  }
+  return characters;
+}
+
+}  // namespace kvasir::jinja
