@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -51,13 +52,12 @@ Result<std::string> random_secret() {
   return to_hex(bytes);
 }
 
-Result<std::string> read_secret(const std::string& file, int fd) {
+// Nothing when the file is too short to be one.
+std::optional<std::string> read_secret(int fd) {
   std::string secret(2 * kSecretBytes, '\0');
   const ssize_t got = ::read(fd, secret.data(), secret.size());
   ::close(fd);
-  if (got == static_cast<ssize_t>(secret.size())) return secret;
-  return error(ErrorCode::io, fmt::format("the cache secret in {} is damaged; remove the file (what is cached on disk "
-                                          "will not be found again)", file));
+  return got == static_cast<ssize_t>(secret.size()) ? std::optional(std::move(secret)) : std::nullopt;
 }
 
 // Through a temporary name, so that a crash leaves the whole file or none.
@@ -106,8 +106,9 @@ Result<std::string> cache_secret(const std::string& configured, const std::strin
   if (std::filesystem::create_directories(folder, ec)) std::filesystem::permissions(folder, std::filesystem::perms::owner_all, ec);
   const std::string file = folder + "/secret";
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd >= 0) return read_secret(file, fd);
-  if (errno != ENOENT) return io_error(file);
+  if (fd < 0 && errno != ENOENT) return io_error(file);
+  if (std::optional<std::string> kept = fd >= 0 ? read_secret(fd) : std::nullopt) return std::move(*kept);
+  if (fd >= 0) spdlog::warn("the cache secret in {} is damaged: a new one is made, what is on disk will not be found", file);
   Result<std::string> secret = random_secret();
   if (!secret) return secret;
   if (Status kept = write_secret(file, *secret); !kept) return kept.error();

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <charconv>
 #include <chrono>
 #include <ctime>
 #include <random>
@@ -28,6 +29,22 @@ constexpr std::string_view kModelPrefix = "/v1/models/";
 constexpr std::string_view kModelLabel = "/v1/models/{id}";
 
 HttpResponse plain_ok(std::string_view word) { return {.content_type = "text/plain; charset=utf-8", .body = std::string(word) + "\n"}; }
+
+// Model names may hold what a path must escape ("/", " "). Wrong escapes stay as they are: no model has such a name.
+std::string percent_decoded(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    unsigned byte = 0;
+    const char* digits = text.data() + i + 1;
+    if (text[i] != '%' || text.size() - i < 3 || std::from_chars(digits, digits + 2, byte, 16).ptr != digits + 2) {
+      out += text[i];
+      continue;
+    }
+    out += static_cast<char>(byte);
+    i += 2;
+  }
+  return out;
+}
 
 std::uint64_t random_u64() {
   std::random_device device;
@@ -79,6 +96,13 @@ std::optional<HttpResponse> Routes::refuse(const HttpRequest& head) const {
 }
 
 Routes::Reply Routes::handle(const HttpRequest& request, TimePoint arrived) const {
+  Reply reply = answer(request, arrived);
+  if (HttpResponse* response = std::get_if<HttpResponse>(&reply); response && request.method == "POST")
+    response->headers.push_back({"X-Request-Id", "req-" + id_of(calls_.fetch_add(1))});  // a generation names its own
+  return reply;
+}
+
+Routes::Reply Routes::answer(const HttpRequest& request, TimePoint arrived) const {
   try {
     if (std::optional<HttpResponse> refusal = refuse(request)) return std::move(*refusal);
     const Result<std::string> tenant = authenticator_.identify(request.header("authorization"));
@@ -115,11 +139,15 @@ Routes::Reply Routes::with_body(const HttpRequest& request, TimePoint arrived, c
   return path == "/v1/completions" ? completion(*body, std::move(call)) : chat(*body, std::move(call));
 }
 
+std::string Routes::id_of(std::uint64_t number) const {
+  return fmt::format("{:016x}{:08x}", uniform64(id_seed_, 2 * number), number & 0xffffffff);
+}
+
 CallContext Routes::call_context(std::string tenant, TimePoint arrived) const {
   const std::uint64_t number = calls_.fetch_add(1);
   const std::time_t now = std::time(nullptr);
   CallContext call;
-  call.id = fmt::format("{:016x}{:08x}", uniform64(id_seed_, 2 * number), number & 0xffffffff);
+  call.id = id_of(number);
   call.tenant = std::move(tenant);
   call.authenticator = &authenticator_;
   call.arrived = arrived;
@@ -176,7 +204,7 @@ Routes::Reply Routes::detokenize(const Value& body) const {
 }
 
 Routes::Reply Routes::model_by_id(std::string_view path) const {
-  const ApiResult<const Model*> found = model(std::string(path.substr(kModelPrefix.size())), false);
+  const ApiResult<const Model*> found = model(percent_decoded(path.substr(kModelPrefix.size())), false);
   if (const ApiError* bad = std::get_if<ApiError>(&found)) return error_response(*bad);
   return answer_model(*std::get<0>(found));
 }

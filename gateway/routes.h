@@ -41,6 +41,8 @@ class Routes {
  private:
   struct Route;
   const Route* find(std::string_view path) const;
+  Reply answer(const HttpRequest& request, TimePoint arrived) const;
+  std::string id_of(std::uint64_t number) const;  // of a call
   Reply dispatch(const HttpRequest& request, TimePoint arrived, const std::string& tenant) const;
   Reply with_body(const HttpRequest& request, TimePoint arrived, const std::string& tenant) const;
   Reply chat(const Value& body, CallContext call) const;

@@ -62,10 +62,17 @@ TEST(CacheSecret, TheConfiguredOneWinsAndWithoutAFolderItIsRandom) {
   EXPECT_NE(*cache_secret("", ""), *cache_secret("", ""));
 }
 
-TEST(CacheSecret, ADamagedOneIsAnErrorNotANewSecret) {
+TEST(CacheSecret, ADamagedOneIsReplaced) {
   const testing::TempDir dir;
   std::ofstream(dir / "secret") << "short";
-  EXPECT_EQ(cache_secret("", dir.path()).error().code, ErrorCode::io);
+  const Result<std::string> fresh = cache_secret("", dir.path());
+  ASSERT_TRUE(fresh.ok());
+  EXPECT_EQ(fresh->size(), 64u);
+  EXPECT_EQ(*cache_secret("", dir.path()), *fresh);
+}
+
+TEST(CacheSecret, AFolderThatCannotBeWrittenIsAnError) {
+  EXPECT_EQ(cache_secret("", "/proc/kvasir").error().code, ErrorCode::io);
 }
 
 }  // namespace

@@ -29,8 +29,10 @@ ServerRig::Options slow_backend() {
 std::string text_of(const TestClient::Response& response) {
   return *(*json_of(response.body).find("choices")->as_array())[0].find("message")->find("content")->as_string();
 }
-const std::string* error_member(const TestClient::Response& response, const char* name) {
-  return json_of(response.body).find("error")->find(name)->as_string();
+std::string error_member(const TestClient::Response& response, const char* name) {
+  const Value body = json_of(response.body);
+  const std::string* text = body.find("error")->find(name)->as_string();
+  return text ? *text : std::string();
 }
 
 // Joins the content deltas of a stream's events.
@@ -144,13 +146,13 @@ TEST(Server, AnswersBadRequestsWithTheRightStatusAndGoesOn) {
     const Value* error = body.find("error");
     ASSERT_NE(error, nullptr) << response.body;
     for (const char* member : {"message", "type", "param", "code"}) EXPECT_NE(error->find(member), nullptr) << member;
-    EXPECT_FALSE(error_member(response, "message")->empty());
+    EXPECT_FALSE(error_member(response, "message").empty());
   }
   TestClient client(rig.port());
   client.send(post(kChat, chat_body(std::string(9000, 'a'), 5)));
   const TestClient::Response too_long = client.read_response();
-  EXPECT_EQ(*error_member(too_long, "code"), "context_length_exceeded");
-  EXPECT_NE(error_member(too_long, "message")->find("9006"), std::string::npos);
+  EXPECT_EQ(error_member(too_long, "code"), "context_length_exceeded");
+  EXPECT_NE(error_member(too_long, "message").find("9006"), std::string::npos);
   client.send(get(kChat));
   EXPECT_TRUE(client.read_response().has("Allow: POST"));
   client.send(post(kChat, chat_body("a", 2)));
@@ -213,8 +215,7 @@ TEST(Server, ADripOfHeaderBytesDoesNotHoldAConnection) {
   const std::string request = "GET / HTTP/1.1\r\nHost: a\r\nX-Slow: " + std::string(100, 'x');
   for (const char c : request) {
     if (!client.send(std::string(1, c)) || Clock::now() > begin + 3s) break;
-    std::this_thread::sleep_for(10ms);
-    if (client.read_until("408", 1ms)) break;
+    if (client.read_until("408", 10ms)) break;
   }
   EXPECT_NE(client.inbox().find("408"), std::string::npos);
   EXPECT_LT(Clock::now() - begin, 2s);
@@ -303,7 +304,7 @@ TEST(Server, QueueFullIs429WithRetryAfter) {
   const TestClient::Response refused = third.read_response();
   EXPECT_EQ(refused.status, 429);
   EXPECT_TRUE(refused.has("Retry-After: "));
-  EXPECT_EQ(*error_member(refused, "code"), "rate_limit_exceeded");
+  EXPECT_EQ(error_member(refused, "code"), "rate_limit_exceeded");
 }
 
 TEST(Server, TooManyConnectionsGet503) {
@@ -336,7 +337,7 @@ TEST(Server, RequestDeadlineEndsAnAnswer) {
   client.send(post(kChat, chat_body("h", 5000)));
   const TestClient::Response response = client.read_response();
   EXPECT_EQ(response.status, 503);
-  EXPECT_EQ(*error_member(response, "code"), "request_timeout");
+  EXPECT_EQ(error_member(response, "code"), "request_timeout");
   EXPECT_TRUE(rig.all_blocks_returned());
 }
 
@@ -389,7 +390,7 @@ TEST(Server, KeysDecideWhoMayAndWhoseBlocksAreSeen) {
   const TestClient::Response nobody = client.read_response();
   EXPECT_EQ(nobody.status, 401);
   EXPECT_TRUE(nobody.has("WWW-Authenticate: Bearer"));
-  EXPECT_EQ(*error_member(nobody, "code"), "invalid_api_key");
+  EXPECT_EQ(error_member(nobody, "code"), "invalid_api_key");
   client.send(post(kChat, body, "Authorization: Bearer key-c\r\n"));
   EXPECT_EQ(client.read_response().status, 401);
   for (const bool hit : {false, true}) {
@@ -453,14 +454,14 @@ TEST(Server, MetricsCountWhatHappened) {
   EXPECT_EQ(client.read_response().status, 404);
   const TestClient::Response metrics = client.read_response();
   EXPECT_TRUE(metrics.has("text/plain; version=0.0.4"));
-  for (const char* line : {"kvasir_prompt_tokens_total{model=\"null\",source=\"computed\"} 1", "kvasir_prompt_tokens_total{model=\"null\",source=\"host\"} 1",
+  for (const char* line : {"kvasir_prompt_tokens_total{model=\"null\",source=\"computed\"} 1", "kvasir_prompt_tokens_total{model=\"null\",source=\"host\"} 96",
                            "kvasir_generated_tokens_total{model=\"null\"} 10", "kvasir_http_requests_total{route=\"/v1/chat/completions\",status=\"200\"} 2",
                            "kvasir_http_requests_total{route=\"other\",status=\"404\"} 1", "kvasir_build_info{", "kvasir_process_resident_bytes ",
                            "kvasir_time_to_first_token_seconds_count{model=\"null\",source=\"computed\"} 1",
                            "kvasir_time_to_first_token_seconds_count{model=\"null\",source=\"host\"} 1", "kvasir_inter_token_latency_seconds_count{model=\"null\"} 8",
                            "kvasir_request_duration_seconds_count{model=\"null\"} 2", "kvasir_blocks{model=\"null\",tier=\"host\",state=\"free\"}",
                            "kvasir_evictions_total{model=\"null\",tier=\"host\",reason=\"capacity\"} 0"})
-    EXPECT_NE(metrics.body.find(line), std::string::npos) << line << "\n" << metrics.body;
+    EXPECT_NE(metrics.body.find(line), std::string::npos) << line;
 }
 
 }  // namespace
