@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <unordered_map>
 
@@ -15,9 +16,6 @@ namespace kvasir {
 namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
-
-// A weight below e^-60 of the best one's cannot be drawn: a draw has 53 bits.
-constexpr double kLogWeightMin = -60.0;
 
 bool has_penalties(const SamplingParams& params) {
   return params.presence_penalty != 0 || params.frequency_penalty != 0 || params.repetition_penalty != 1;
@@ -81,73 +79,6 @@ double total_weight(const std::vector<Candidate>& candidates) {
   return total;
 }
 
-// All that pass min_p, ascending by id. Never empty: the best one passes.
-std::vector<Candidate> candidates_above(std::span<const float> logits, float best, const SamplingParams& params) {
-  const double log_min = params.min_p > 0 ? log_portable(params.min_p) : kLogWeightMin;
-  const double floor = best + std::max(log_min, kLogWeightMin) * static_cast<double>(params.temperature);
-  std::vector<Candidate> kept;
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    if (logits[i] == best || logits[i] >= floor) kept.push_back({static_cast<TokenId>(i), logits[i]});
-  }
-  return kept;
-}
-
-void keep_top_k(std::vector<Candidate>& candidates, std::int32_t top_k) {
-  if (top_k <= 0 || static_cast<std::size_t>(top_k) >= candidates.size()) return;
-  const auto end = candidates.begin() + top_k;
-  std::nth_element(candidates.begin(), end, candidates.end(), better);
-  candidates.erase(end, candidates.end());
-  std::sort(candidates.begin(), candidates.end(), lower_id);
-}
-
-// The fewest, best first, whose weight reaches top_p of the total. Those lighter than an even share of what may be
-// left out cannot be needed, which leaves few to sort.
-void keep_top_p(std::vector<Candidate>& candidates, double top_p) {
-  if (top_p >= 1) return;
-  const double total = total_weight(candidates);
-  const double negligible = (1 - std::max(top_p, 0.0)) * total / static_cast<double>(candidates.size()) * 0.5;
-  std::erase_if(candidates, [&](const Candidate& c) { return c.weight < negligible; });
-  std::sort(candidates.begin(), candidates.end(), better);
-  double sum = 0;
-  std::size_t kept = 0;
-  do {
-    sum += candidates[kept++].weight;
-  } while (kept < candidates.size() && sum < top_p * total);
-  candidates.resize(kept);
-  std::sort(candidates.begin(), candidates.end(), lower_id);
-}
-
-TokenId draw(const std::vector<Candidate>& candidates, double uniform) {
-  const double target = uniform * total_weight(candidates);
-  double sum = 0;
-  for (const Candidate& candidate : candidates) {
-    sum += candidate.weight;
-    if (target < sum) return candidate.id;
-  }
-  return candidates.back().id;
-}
-
-TokenId choose(std::span<const float> logits, const SamplingParams& params, std::uint32_t position) {
-  const TokenId greedy = argmax(logits);
-  const float best = logits[static_cast<std::size_t>(greedy)];
-  if (params.temperature <= 0 || !std::isfinite(best)) return greedy;
-  std::vector<Candidate> candidates = candidates_above(logits, best, params);
-  keep_top_k(candidates, params.top_k);
-  for (Candidate& candidate : candidates) {
-    candidate.weight = exp_portable((static_cast<double>(candidate.logit) - best) / params.temperature);
-  }
-  keep_top_p(candidates, params.top_p);
-  return draw(candidates, uniform_double(params.seed, position));
-}
-
-// log(sum(exp(logits))).
-double log_sum_exp(std::span<const float> logits) {
-  const double best = logits[static_cast<std::size_t>(argmax(logits))];
-  double sum = 0;
-  for (const float logit : logits) sum += exp_portable(static_cast<double>(logit) - best);
-  return best + log_portable(sum);
-}
-
 std::vector<Candidate> best_candidates(std::span<const float> logits, std::size_t count) {
   std::vector<Candidate> best;  // a heap, worst in front
   for (std::size_t i = 0; i < logits.size() && count > 0; ++i) {
@@ -163,6 +94,156 @@ std::vector<Candidate> best_candidates(std::span<const float> logits, std::size_
   }
   std::sort_heap(best.begin(), best.end(), better);
   return best;
+}
+
+// exp((logit - best) / temperature) of every token, and their sum by runs of ids. Weights are floats: relative errors of
+// 1e-6 are nothing to a draw, and vectors of floats are what makes sampling cheap beside a step.
+class Weights {
+ public:
+  static constexpr float kNone = 2e-38f;  // up to this: e^-87 of the best or less, never drawn
+
+  Weights(std::span<const float> logits, float best, float temperature) : size_(logits.size()), weights_(padded(size_)) {
+    const float scale = 1 / temperature;
+    const std::size_t whole = size_ / 4 * 4;
+    for (std::size_t i = 0; i < whole; i += 4) weigh(&logits[i], best, scale, &weights_[i]);
+    std::array<float, 4> rest;
+    rest.fill(kNever);
+    std::copy(logits.begin() + static_cast<std::ptrdiff_t>(whole), logits.end(), rest.begin());
+    if (whole < size_) weigh(rest.data(), best, scale, &weights_[whole]);
+    for (std::size_t first = 0; first < weights_.size(); first += kRun) total_ += runs_.emplace_back(sum_run(first));
+  }
+
+  double total() const { return total_; }
+  double of(std::size_t id) const { return weights_[id]; }
+  std::size_t size() const { return size_; }
+
+  TokenId draw(double uniform) const {
+    double left = uniform * total_;
+    std::size_t run = 0;
+    while (run + 1 < runs_.size() && left >= runs_[run]) left -= runs_[run++];
+    TokenId last = 0;
+    for (std::size_t i = run * kRun; i < (run + 1) * kRun; ++i) {
+      if (weights_[i] <= kNone) continue;
+      last = static_cast<TokenId>(i);
+      left -= weights_[i];
+      if (left < 0) break;
+    }
+    return last;
+  }
+
+ private:
+  static constexpr std::size_t kRun = 512;
+
+  static std::size_t padded(std::size_t size) { return (size + kRun - 1) / kRun * kRun; }
+
+  static void weigh(const float* logits, float best, float scale, float* weights) {
+    Float4 x;
+    std::memcpy(&x, logits, sizeof x);
+    x = exp_portable((x - best) * scale);
+    std::memcpy(weights, &x, sizeof x);
+  }
+
+  double sum_run(std::size_t first) const {
+    Float4 sum = {}, next;
+    for (std::size_t i = first; i < first + kRun; i += 4) {
+      std::memcpy(&next, &weights_[i], sizeof next);
+      sum += next;
+    }
+    return static_cast<double>(sum[0]) + sum[1] + sum[2] + sum[3];
+  }
+
+  std::size_t size_;
+  std::vector<float> weights_;  // zeros after the vocabulary, to a whole run
+  std::vector<double> runs_;
+  double total_ = 0;
+};
+
+// Keeps the fewest, best first, whose weight reaches `wanted`; their order stays. By halving: no sort of thousands.
+void keep_heaviest(std::vector<Candidate>& candidates, double wanted) {
+  std::vector<Candidate> work = candidates;
+  auto low = work.begin(), high = work.end();
+  while (high - low > 1) {
+    const auto middle = low + (high - low) / 2;
+    std::nth_element(low, middle, high, better);
+    double sum = 0;
+    for (auto it = low; it != middle; ++it) sum += it->weight;
+    if (sum >= wanted) {
+      high = middle;
+    } else {
+      wanted -= sum;
+      low = middle;
+    }
+  }
+  std::erase_if(candidates, [&](const Candidate& c) { return better(*low, c); });
+}
+
+TokenId draw(const std::vector<Candidate>& candidates, double uniform) {
+  const double target = uniform * total_weight(candidates);
+  double sum = 0;
+  for (const Candidate& candidate : candidates) {
+    sum += candidate.weight;
+    if (target < sum) return candidate.id;
+  }
+  return candidates.back().id;
+}
+
+// From the whole vocabulary. Of top_p, tokens lighter than an even share of what may be left out cannot be needed: few
+// are left to sort.
+TokenId choose_from_all(std::span<const float> logits, float best, const SamplingParams& params, double uniform) {
+  const Weights weights(logits, best, params.temperature);
+  if (params.top_p >= 1) return weights.draw(uniform);
+  const double left_out = (1 - std::max(static_cast<double>(params.top_p), 0.0)) * weights.total();
+  const double negligible = left_out / static_cast<double>(weights.size()) / 2;  // half: sums are rounded
+  std::vector<Candidate> candidates;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    if (weights.of(i) < negligible || weights.of(i) <= Weights::kNone) continue;
+    candidates.push_back({static_cast<TokenId>(i), logits[i], weights.of(i)});
+  }
+  keep_heaviest(candidates, params.top_p * weights.total());
+  return draw(candidates, uniform);
+}
+
+// All that pass min_p, ascending by id. Never empty: the best one passes.
+std::vector<Candidate> candidates_above(std::span<const float> logits, float best, const SamplingParams& params) {
+  const double floor = best + log_portable(params.min_p) * static_cast<double>(params.temperature);
+  std::vector<Candidate> kept;
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    if (logits[i] == best || logits[i] >= floor) kept.push_back({static_cast<TokenId>(i), logits[i]});
+  }
+  return kept;
+}
+
+// From what top_k and min_p leave, then top_p. min_p is relative to the best token, which top_k always keeps, so their
+// order makes no difference.
+TokenId choose_from_few(std::span<const float> logits, float best, const SamplingParams& params, double uniform) {
+  const std::size_t top_k = params.top_k > 0 ? static_cast<std::size_t>(params.top_k) : logits.size();
+  std::vector<Candidate> candidates =
+      params.min_p > 0 ? candidates_above(logits, best, params) : best_candidates(logits, top_k);
+  if (candidates.size() > top_k) {
+    std::nth_element(candidates.begin(), candidates.begin() + params.top_k, candidates.end(), better);
+    candidates.resize(top_k);
+  }
+  std::sort(candidates.begin(), candidates.end(), lower_id);
+  for (Candidate& candidate : candidates) {
+    candidate.weight = exp_portable((static_cast<double>(candidate.logit) - best) / params.temperature);
+  }
+  if (params.top_p < 1) keep_heaviest(candidates, params.top_p * total_weight(candidates));
+  return draw(candidates, uniform);
+}
+
+TokenId choose(std::span<const float> logits, const SamplingParams& params, std::uint32_t position) {
+  const TokenId greedy = argmax(logits);
+  const float best = logits[static_cast<std::size_t>(greedy)];
+  if (params.temperature <= 0 || !std::isfinite(best)) return greedy;
+  const double uniform = uniform_double(params.seed, position);
+  const bool few = params.min_p > 0 || (params.top_k > 0 && static_cast<std::size_t>(params.top_k) < logits.size());
+  return few ? choose_from_few(logits, best, params, uniform) : choose_from_all(logits, best, params, uniform);
+}
+
+// log(sum(exp(logits))).
+double log_sum_exp(std::span<const float> logits) {
+  const float best = maximum(logits);
+  return best + log_portable(Weights(logits, best, 1.0f).total());
 }
 
 void report_logprobs(std::span<const float> logits, std::uint32_t alternatives, SampledToken& token) {

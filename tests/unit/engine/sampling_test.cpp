@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -206,6 +206,50 @@ TEST(Sampling, IsAFunctionOfItsArguments) {
   for (std::uint32_t i = 0; i < 200; ++i) forward.push_back(sample(logits, params, history, 1, i).id);
   for (std::uint32_t i = 200; i-- > 0;) backward.insert(backward.begin(), sample(logits, params, history, 1, i).id);
   EXPECT_EQ(forward, backward);
+}
+
+// Softmax, sort, cut, draw, in double and without a shortcut; the token of the same uniform number.
+TokenId naive_sample(std::span<const float> logits, const SamplingParams& params, double uniform) {
+  const std::vector<double> p = softmax(logits, params.temperature);
+  std::vector<std::size_t> order(p.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return logits[a] > logits[b]; });
+  if (params.top_k > 0 && static_cast<std::size_t>(params.top_k) < order.size()) {
+    order.resize(static_cast<std::size_t>(params.top_k));
+  }
+  std::erase_if(order, [&](std::size_t i) { return p[i] < params.min_p * p[order[0]] * (1 - 1e-9); });
+  double total = 0, sum = 0;
+  for (const std::size_t i : order) total += p[i];
+  std::size_t kept = 0;
+  while (kept < order.size() && (kept == 0 || sum < params.top_p * total)) sum += p[order[kept++]];
+  order.resize(kept);
+  std::sort(order.begin(), order.end());
+  double left = uniform * sum;
+  for (const std::size_t i : order) {
+    left -= p[i];
+    if (left < 0) return static_cast<TokenId>(i);
+  }
+  return static_cast<TokenId>(order.back());
+}
+
+TEST(Sampling, AgreesWithANaiveSampler) {
+  Prng prng(21);
+  std::uint32_t different = 0;
+  for (int round = 0; round < 200; ++round) {
+    std::vector<float> logits(1 + prng.below(3000));
+    const double spread = 0.5 + static_cast<double>(prng.below(10));
+    for (float& logit : logits) logit = static_cast<float>(spread * static_cast<double>(prng.below(2000)) / 1000);
+    SamplingParams params;
+    params.seed = static_cast<std::uint64_t>(round);
+    params.temperature = 0.2f + static_cast<float>(prng.below(20)) / 10;
+    if (prng.chance(50)) params.top_p = 0.05f + static_cast<float>(prng.below(95)) / 100;
+    if (prng.chance(50)) params.top_k = static_cast<std::int32_t>(1 + prng.below(200));
+    if (prng.chance(30)) params.min_p = 0.01f + static_cast<float>(prng.below(50)) / 100;
+    for (std::uint32_t i = 0; i < 50; ++i) {
+      different += draw(logits, params, i).id != naive_sample(logits, params, uniform_double(params.seed, i));
+    }
+  }
+  EXPECT_LE(different, 5u);  // of 10,000: where rounding moves a border past the draw
 }
 
 TEST(Sampling, SurvivesLogitsThatAreNoNumbers) {

@@ -26,6 +26,18 @@ TEST(PortableMath, ExpIsExactToAFewUlps) {
   EXPECT_EQ(exp_portable(-INFINITY), 0.0);
 }
 
+TEST(PortableMath, ExpOfFourFloats) {
+  Prng prng(5);
+  for (int i = 0; i < 100000; ++i) {
+    const auto x = static_cast<float>(between(prng, -86, 10));
+    const Float4 y = exp_portable(Float4{x, 0.0f, -1e30f, NAN});
+    ASSERT_NEAR(y[0] / std::exp(static_cast<double>(x)), 1.0, 3e-7) << x;
+    ASSERT_EQ(y[1], 1.0f);
+    ASSERT_LT(y[2], 2e-38f);
+    ASSERT_LT(y[3], 2e-38f);
+  }
+}
+
 TEST(PortableMath, LogIsExactToAFewUlps) {
   Prng prng(2);
   for (int i = 0; i < 200000; ++i) {
