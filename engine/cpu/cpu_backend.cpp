@@ -1,4 +1,7 @@
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -11,6 +14,14 @@
 
 namespace kvasir {
 namespace {
+
+// Attention walks through pieces of 4 KiB all over the pool: in small pages each would be a miss of the address cache. A
+// wish only; a pool is still resident only where it was written, in steps of a huge page.
+void ask_for_huge_pages(HostBlockMemory& memory) {
+  const std::span<std::byte> last = memory.bytes(BlockId(memory.block_count() - 1));
+  std::byte* first = memory.bytes(BlockId(0)).data();
+  madvise(first, static_cast<std::size_t>(last.data() + last.size() - first), MADV_HUGEPAGE);
+}
 
 constexpr std::uint32_t kRowsMax = 512;       // of one forward pass; bounds the activations
 constexpr std::uint32_t kLogitRowsMax = 32;   // of one output product; bounds the logits held beside the results
@@ -148,6 +159,7 @@ Result<std::unique_ptr<Backend>> make_cpu_backend(const GgufFile& file, const Mo
   Result<std::unique_ptr<HostBlockMemory>> memory =
       HostBlockMemory::create(options.pool_bytes, KvLayout::of(config, block_tokens).block_bytes());
   if (!memory.ok()) return std::move(memory).error();
+  ask_for_huge_pages(*memory.value());
   Result<PackedModel> model = pack_model(file, config);
   if (!model.ok()) return std::move(model).error();
   const std::size_t pool_tokens = std::size_t{memory.value()->block_count()} * block_tokens;

@@ -12,7 +12,6 @@ struct V {
   static constexpr uint32_t kLanes = 8;
   static constexpr uint32_t kGemmRows = 4;  // 16 registers: 8 weight vectors, 4 accumulators, temporaries
   static constexpr uint32_t kQueries = 6;
-  static constexpr uint32_t kPrefetchBytes = 2048;
   using F = __m256;
   using I = __m256i;
 

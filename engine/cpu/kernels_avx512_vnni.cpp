@@ -12,7 +12,6 @@ struct V {
   static constexpr uint32_t kLanes = 16;
   static constexpr uint32_t kGemmRows = 8;   // accumulators, 8 weight vectors and temporaries fit 32 registers
   static constexpr uint32_t kQueries = 12;
-  static constexpr uint32_t kPrefetchBytes = 2048;
   using F = __m512;
   using I = __m512i;
 

@@ -12,7 +12,6 @@ struct V {
   static constexpr uint32_t kLanes = 16;
   static constexpr uint32_t kGemmRows = 4;
   static constexpr uint32_t kQueries = 6;
-  static constexpr uint32_t kPrefetchBytes = 0;
   struct F { float v[kLanes]; };
   struct I { int32_t v[kLanes]; };  // of weights: 4 bytes each, the first lowest
 
