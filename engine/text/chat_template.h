@@ -30,8 +30,9 @@ class ChatTemplate {
   virtual ~ChatTemplate() = default;
 
   // `variables`: an object with messages, tools, add_generation_prompt, bos_token, eos_token and whatever the request
-  // adds; bos_token and eos_token count as template text. `now`: local time for strftime_now, as ISO
-  // "2026-07-26T10:00:00". Errors: invalid_argument with the template's own words (raise_exception) or the line.
+  // adds; bos_token and eos_token count as template text; absent tools and documents are none, as in Transformers.
+  // `now`: local time for strftime_now, as ISO "2026-07-26T10:00:00". Errors: invalid_argument with the template's own
+  // words (raise_exception) or the line.
   virtual Result<PromptText> render(const Value& variables, std::string_view now) const = 0;
 };
 

@@ -67,8 +67,10 @@ void Interpreter::bind_functions() {
       root_.set(*symbol, ObjectPtr(std::make_shared<FunctionObject>(find_function(name))));
 }
 
-// Only what the template mentions.
+// Only what the template mentions. As in Transformers, tools and documents are none when there are none.
 void Interpreter::bind_variables(const Value& variables) {
+  for (const std::string_view name : {"tools", "documents"})
+    if (const Symbol* symbol = program_.symbols.find(name)) root_.set(*symbol, None{});
   const Value::Object* object = variables.as_object();
   if (!object) return;
   for (const auto& [name, value] : object->members)
