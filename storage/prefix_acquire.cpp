@@ -11,6 +11,13 @@ bool can_be_had(const PrefixNode& node) { return node.resident() || node.load; }
 
 Tier tier_of(const PrefixNode& node) { return node.host ? Tier::host : Tier::disk; }
 
+// Number of entries before the first without a lease.
+std::uint32_t first_awaited(const Acquisition& acquisition) {
+  const auto& entries = acquisition.entries;
+  const auto awaited = std::find_if(entries.begin(), entries.end(), [](const auto& entry) { return !entry.lease; });
+  return static_cast<std::uint32_t>(awaited - entries.begin());
+}
+
 std::size_t index_of(Tier tier) { return static_cast<std::size_t>(tier); }
 
 }  // namespace
@@ -94,13 +101,11 @@ void PrefixCache::Impl::await_disk_entries(AcquireId id, Acquisition& acquisitio
 }
 
 void PrefixCache::Impl::keep_tail(Acquisition& acquisition, const PrefixQuery& query) const {
-  const auto is_awaited = [](const Acquisition::Entry& entry) { return !entry.lease; };
-  const auto& entries = acquisition.entries;
-  const auto first_awaited = std::find_if(entries.begin(), entries.end(), is_awaited);
   acquisition.prompt_tokens = static_cast<std::uint32_t>(query.ids.size());
-  acquisition.tail_first_block = static_cast<std::uint32_t>(first_awaited - entries.begin());
+  acquisition.tail_first_block = first_awaited(acquisition);
   const std::size_t begin = std::size_t{acquisition.tail_first_block} * config_.block_tokens;
-  const std::size_t end = std::min<std::size_t>((entries.size() + 1) * config_.block_tokens, query.ids.size());
+  const std::size_t end =
+      std::min<std::size_t>((acquisition.entries.size() + 1) * config_.block_tokens, query.ids.size());
   const std::span<const TokenId> tail = query.ids.subspan(begin, end - begin);
   acquisition.tail.assign(tail.begin(), tail.end());
   acquisition.salts.assign(query.salts.begin(), query.salts.end());
@@ -109,9 +114,10 @@ void PrefixCache::Impl::keep_tail(Acquisition& acquisition, const PrefixQuery& q
 bool PrefixCache::Impl::acquire_ready(AcquireId id) const { return acquisitions_.at(id).awaited == 0; }
 
 PrefixHold PrefixCache::Impl::take(AcquireId id) {
-  KVASIR_ASSERT(acquire_ready(id));
   auto handle = acquisitions_.extract(id);
+  KVASIR_ASSERT(!handle.empty());
   Acquisition& acquisition = handle.mapped();
+  truncate(id, acquisition, first_awaited(acquisition));
   PrefixHold hold;
   hold.blocks.reserve(acquisition.entries.size());
   take_partial(acquisition, hold);

@@ -80,7 +80,7 @@ enum class AcquireId : std::uint64_t {};
 // by tick(). match() is const: it neither touches recency nor splits nodes.
 //
 // Life of a sequence's prefix:
-//   begin_acquire() -> [tick() until ready] -> take(): PrefixHold -> the sequence fills blocks from prepare()
+//   begin_acquire() -> [tick() until ready or late] -> take(): PrefixHold -> the sequence fills blocks from prepare()
 //   -> commit_block() for each full one -> destroys its leases when it ends
 // A block is visible to others from commit_block() on. A load that fails shortens the hold; it never fails the request.
 class PrefixCache {
@@ -98,8 +98,10 @@ class PrefixCache {
   // Needs a free or evictable host block for each disk block; stops short where there is none.
   AcquireId begin_acquire(const PrefixQuery& query, TimePoint now);
   bool acquire_ready(AcquireId id) const;   // all its reads have ended
-  PrefixHold take(AcquireId id, TimePoint now);  // REQUIRES: acquire_ready(id). Ends the acquisition.
-  void abandon(AcquireId id);               // drops leases; reads in flight land in the cache all the same
+  // Ends the acquisition. Where reads have not ended, the hold ends before the first of them: how a caller gives up on a
+  // slow disk with what it has so far. Those reads land in the cache all the same.
+  PrefixHold take(AcquireId id, TimePoint now);
+  void abandon(AcquireId id);  // drops leases; reads in flight land in the cache all the same
 
   // A free block to fill, evicting by policy where needed; nothing when all blocks are filling or leased.
   std::optional<BlockFill> prepare(TimePoint now);

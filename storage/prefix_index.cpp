@@ -21,6 +21,10 @@ std::uint32_t tokens_in_common(const PrefixNode& node, const BlockContent& conte
   return static_cast<std::uint32_t>(differs.first - node.ids.begin());
 }
 
+bool same_content(const PrefixNode& node, const BlockContent& content) {
+  return node.salt == content.salt && std::ranges::equal(node.ids, content.ids);
+}
+
 template <class Digest>
 std::uint64_t first_word(const Digest& digest) {
   std::uint64_t word;
@@ -37,8 +41,7 @@ bool SiblingOrder::operator()(const PrefixNode* a, const BlockContent& b) const 
 bool SiblingOrder::operator()(const BlockContent& a, const PrefixNode* b) const { return sibling_before(a, b->content()); }
 
 bool PrefixIndex::ContentEqual::operator()(const ContentProbe& a, const PrefixNode* b) const {
-  return a.hash == b->content_hash && a.parent == b->parent && a.content.salt == b->salt &&
-         std::ranges::equal(a.content.ids, b->ids);
+  return a.hash == b->content_hash && a.parent == b->parent && same_content(*b, a.content);
 }
 
 PrefixIndex::PrefixIndex(const BlockKey& root, std::uint32_t host_blocks) : owners_(host_blocks), root_(&nodes_[root]) {
@@ -52,6 +55,7 @@ PrefixNode* PrefixIndex::find(const BlockKey& key) {
 
 PrefixNode* PrefixIndex::child(PrefixNode& parent, const BlockContent& content) const {
   if (parent.children == 0) return nullptr;
+  if (PrefixNode* const newest = parent.newest_child; newest != nullptr && same_content(*newest, content)) return newest;
   const auto found = by_content_.find(ContentProbe{&parent, content, hash_content(parent, content)});
   return found == by_content_.end() ? nullptr : *found;
 }
@@ -91,6 +95,7 @@ PrefixNode& PrefixIndex::insert(PrefixNode& parent, const BlockContent& content,
   node.depth = parent.depth + 1;
   node.content_hash = hash;
   ++parent.children;
+  parent.newest_child = &node;
   by_content_.insert(&node);
   return node;
 }
@@ -105,6 +110,7 @@ void PrefixIndex::remove_if_unused(PrefixNode* node) {
 
 void PrefixIndex::remove(PrefixNode& node) {
   --node.parent->children;
+  if (node.parent->newest_child == &node) node.parent->newest_child = nullptr;
   by_content_.erase(&node);
   nodes_.erase(BlockKey(node.key));  // a copy: the key is in the node
 }
@@ -161,6 +167,7 @@ void PrefixIndex::check(const PrefixNode& node) const {
   KVASIR_ASSERT(evictable_.contains(const_cast<PrefixNode*>(&node)) == is_evictable(node));
   for (const PrefixNode* child : node.host_children) KVASIR_ASSERT(child->parent == &node && child->host);
   KVASIR_ASSERT(node.host_children.size() <= node.children);
+  KVASIR_ASSERT(node.newest_child == nullptr || (node.children > 0 && node.newest_child->parent == &node));
   KVASIR_ASSERT((node.parent == nullptr) == (&node == root_));
   if (&node == root_) {
     KVASIR_ASSERT(!node.resident() && !node.load && node.write == WriteState::none && !node.cached);

@@ -38,6 +38,7 @@ struct PrefixNode {
   PrefixNode* parent = nullptr;     // nothing for the root only
   std::uint32_t depth = 0;          // blocks before and including this one
   std::uint32_t children = 0;
+  PrefixNode* newest_child = nullptr;  // while it lives; most blocks have one child, found without a hash
   std::optional<BlockId> host;      // its block, when committed in the pool
   std::optional<std::uint64_t> record;  // its number, when on disk
   std::optional<std::uint64_t> load;    // tag of the read that will bring it to the pool

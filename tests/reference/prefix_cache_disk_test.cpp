@@ -85,7 +85,7 @@ class DiskRun {
   void apply(std::uint32_t operation) {
     switch (operation) {
       case kBegin: return begin();
-      case kTake: return take_ready();
+      case kTake: return take();
       case kAbandon: if (!acquiring_.empty() && prng_.chance(20)) rig_.cache().abandon(pop(acquiring_).id); return;
       case kGrow: if (!running_.empty()) grow(); return;
       case kEnd: if (!running_.empty() && prng_.chance(20)) pop(running_); return;
@@ -139,16 +139,17 @@ class DiskRun {
     acquiring_.push_back({id, std::move(prompt)});
   }
 
-  void take_ready() {
-    for (std::size_t i = 0; i < acquiring_.size(); ++i) {
-      if (!rig_.cache().acquire_ready(acquiring_[i].id)) continue;
-      Acquiring ready = std::move(acquiring_[i]);
-      acquiring_.erase(acquiring_.begin() + static_cast<std::ptrdiff_t>(i));
-      PrefixHold hold = rig_.take(ready.id, ready.prompt.ids, ready.prompt.salts);
-      if (running_.size() > 4) pop(running_);
-      running_.push_back({std::move(ready.prompt), std::move(hold.blocks), std::move(hold.partial)});
+  void take() {
+    if (acquiring_.empty()) return;
+    Acquiring acquiring = pop(acquiring_);
+    if (!rig_.cache().acquire_ready(acquiring.id) && !prng_.chance(10)) {  // too early, unless it gives up waiting
+      acquiring_.push_back(std::move(acquiring));
       return;
     }
+    PrefixHold hold = rig_.cache().take(acquiring.id, rig_.now);
+    rig_.verify(hold, acquiring.prompt.ids, acquiring.prompt.salts);
+    if (running_.size() > 4) pop(running_);
+    running_.push_back({std::move(acquiring.prompt), std::move(hold.blocks), std::move(hold.partial)});
   }
 
   void grow() {

@@ -169,6 +169,24 @@ TEST(PrefixCacheDisk, AbandonedReadsLandQueuedOnesAreCancelled) {
   rig.cache().check_invariants();
 }
 
+TEST(PrefixCacheDisk, ALateTakeGivesWhatThereIsSoFar) {
+  CacheRig rig;
+  fill_disk(rig, 13);
+  { const HeldPrompt held = rig.run(prompt(5)); }  // the first block is in the pool now
+  rig.disk().options.stuck = true;
+  const auto ids = prompt(13);
+  const AcquireId id = begin(rig, ids);
+  rig.step();
+  EXPECT_FALSE(rig.cache().acquire_ready(id));
+  const PrefixHold hold = rig.cache().take(id, rig.now);
+  rig.verify(hold, ids, rig.salted(1));
+  EXPECT_EQ(hold.tokens_by_tier, (Tokens{4, 0}));
+  rig.cache().check_invariants();
+  rig.disk().options.stuck = false;
+  rig.settle();
+  EXPECT_EQ(rig.match(prompt(13)), (Tokens{12, 0}));
+}
+
 TEST(PrefixCacheDisk, StopsShortWhereNoBlockCanBeHad) {
   CacheRig rig({.blocks = 6});
   fill_disk(rig, 25);
