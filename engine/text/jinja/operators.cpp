@@ -107,7 +107,9 @@ Val repeat_text(Interpreter& in, const Text& text, std::int64_t times) {
   if (!in.charge_bytes(n * text.size())) return Undefined{};
   TextBuilder out;
   for (std::size_t i = 0; i < n; ++i) out.append(text);
-  return string_val(out.take());
+  Text repeated = out.take();
+  repeated.set_markup(text.is_markup());
+  return string_val(std::move(repeated));
 }
 
 Val repeat_list(Interpreter& in, const List& list, std::int64_t times) {

@@ -35,6 +35,21 @@ Text safe(const Text& text) {
 
 Text escape(const Text& text) { return text.is_markup() ? text : escape_html(text); }
 
+// Unlike str.title(): words begin behind white space and opening brackets only.
+Text title_words(const Text& text) {
+  TextBuilder out;
+  bool begins = true;
+  const std::string_view bytes = text.bytes();
+  for (std::size_t at = 0; at < bytes.size();) {
+    const Char c = first_char(bytes.substr(at));
+    const std::string_view character = bytes.substr(at, c.length);
+    out.append(begins ? to_upper(character) : to_lower(character), text.from_template_at(at));
+    begins = is_space(c.code) || c.code == U'-' || c.code == U'(' || c.code == U'{' || c.code == U'[' || c.code == U'<';
+    at += c.length;
+  }
+  return out.take();
+}
+
 Val trim(Interpreter& in, const Val& subject, CallArgs& args) {
   const Params params(in, "filter 'trim'", args, {"chars"});
   if (!params.ok()) return Undefined{};
@@ -46,7 +61,9 @@ Val replace_filter(Interpreter& in, const Val& subject, CallArgs& args) {
   Params params(in, "filter 'replace'", args, {"old", "new", "count"}, 2);
   const std::int64_t count = params.some(2) ? params.integer(2, -1) : -1;
   if (!params.ok() || in.failed()) return Undefined{};
-  return in.text(replace(in, subject_text(in, subject), to_text(in, *params[0]), to_text(in, *params[1]), count));
+  Text text = subject_text(in, subject);
+  text.set_markup(false);
+  return in.text(replace(in, text, to_text(in, *params[0]), to_text(in, *params[1]), count));
 }
 
 // Width as a number of spaces or as the text itself.
@@ -172,7 +189,7 @@ constexpr FilterRow kRows[] = {
     {"replace", replace_filter},
     {"safe", map_filter<safe>},
     {"string", map_filter<plain>},
-    {"title", map_filter<title>},
+    {"title", map_filter<title_words>},
     {"trim", trim},
     {"truncate", truncate},
     {"upper", map_filter<upper>},

@@ -288,7 +288,7 @@ class PercentFormatter {
   void write(Val value, Spec spec) {
     const char type = spec.type;
     if (type == 'i' || type == 'u') spec.type = 'd';
-    if (type == 's' || type == 'r') {
+    if (type == 's' || type == 'r' || (type == 'c' && as_text(value))) {
       TextBuilder text;
       if (type == 'r')
         append_repr(in_, text, value);

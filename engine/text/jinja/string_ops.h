@@ -30,7 +30,9 @@ Text map_runs(const Text& text, Map&& map) {
     out.append(map(std::string_view(text.bytes()).substr(begin, run.end - begin)), run.from_template);
     begin = run.end;
   }
-  return out.take();
+  Text mapped = out.take();
+  mapped.set_markup(text.is_markup());
+  return mapped;
 }
 
 Text upper(const Text& text);
