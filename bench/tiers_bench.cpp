@@ -1,12 +1,6 @@
 // What the disk tier makes of the device: reads and writes beside plain O_DIRECT files of the same size, in interleaved
-// rounds; bytes the device is given for each byte committed; how much of the cap holds live records under churn; and how
-// long a start takes. Blocks are as large as the default model's.
-#include <fcntl.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
-#include <CLI/CLI.hpp>
-
+// rounds; bytes the device is given for each byte committed; how much of the cap holds live records under churn; and
+// how long a start takes. Blocks are as large as the default model's.
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -18,6 +12,11 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "storage/base/prng.h"
 #include "storage/tiers/disk_tier.h"
@@ -36,7 +35,8 @@ struct Options {
 };
 
 struct AlignedBuffer {
-  explicit AlignedBuffer(std::size_t size) : bytes(static_cast<std::byte*>(std::aligned_alloc(4096, size))), count(size) {
+  explicit AlignedBuffer(std::size_t size)
+      : bytes(static_cast<std::byte*>(std::aligned_alloc(4096, size))), count(size) {
     KVASIR_ASSERT(bytes != nullptr);
   }
   AlignedBuffer(const AlignedBuffer&) = delete;
@@ -158,7 +158,9 @@ void plain_write(const std::string& path, std::uint64_t blocks) {
   AlignedBuffer buffer(kBlockBytes);
   fill(buffer.span(), 1);
   for (std::uint64_t i = 0; i < blocks; ++i) {
-    if (::pwrite(file, buffer.bytes, kBlockBytes, static_cast<off_t>(i * kBlockBytes)) != static_cast<ssize_t>(kBlockBytes)) std::exit(1);
+    if (::pwrite(file, buffer.bytes, kBlockBytes, static_cast<off_t>(i * kBlockBytes)) !=
+        static_cast<ssize_t>(kBlockBytes))
+      std::exit(1);
     if (i % 44 == 43) ::fdatasync(file);  // every 32 MB, as the tier does
   }
   ::fdatasync(file);
@@ -173,7 +175,9 @@ void plain_read(const std::string& path, const std::vector<std::uint64_t>& order
     readers.emplace_back([&] {
       AlignedBuffer buffer(kBlockBytes);
       for (std::size_t i; (i = next++) < order.size();)
-        if (::pread(file, buffer.bytes, kBlockBytes, static_cast<off_t>(order[i] * kBlockBytes)) != static_cast<ssize_t>(kBlockBytes)) std::exit(1);
+        if (::pread(file, buffer.bytes, kBlockBytes, static_cast<off_t>(order[i] * kBlockBytes)) !=
+            static_cast<ssize_t>(kBlockBytes))
+          std::exit(1);
     });
   for (std::thread& reader : readers) reader.join();
   ::close(file);
@@ -201,9 +205,10 @@ class Report {
     const double ratio = peer_value > 0 ? value / peer_value : 0, judged = peer_value > 0 ? ratio : value;
     const bool met = at_least ? judged >= goal : judged <= goal;
     if (json_)
-      std::printf("{\"figure\": \"%s\", \"value\": %.4g, \"unit\": \"%s\", \"peer\": \"%s\", \"peer_value\": %.4g, "
-                  "\"ratio\": %.3f, \"goal\": %.3g, \"met\": %s}\n",
-                  figure.c_str(), value, unit, peer, peer_value, ratio, goal, met ? "true" : "false");
+      std::printf(
+          "{\"figure\": \"%s\", \"value\": %.4g, \"unit\": \"%s\", \"peer\": \"%s\", \"peer_value\": %.4g, "
+          "\"ratio\": %.3f, \"goal\": %.3g, \"met\": %s}\n",
+          figure.c_str(), value, unit, peer, peer_value, ratio, goal, met ? "true" : "false");
     else
       std::printf("%-34s %9.3g %-6s  %-22s %9.3g  ratio %6.3f  goal %s %.3g  %s\n", figure.c_str(), value, unit, peer,
                   peer_value, ratio, at_least ? ">=" : "<=", goal, met ? "met" : "missed");
@@ -227,10 +232,10 @@ void bench_bandwidth(const Options& options, const Report& report) {
     Driver driver(*tier);
     const std::uint64_t before = bytes_written_by_process();
     ours.push_back(gigabytes / seconds([&] {
-      for (std::uint64_t seed = 0; seed < options.blocks; ++seed) driver.write(seed);
-      driver.finish();
-      tier->flush();
-    }));
+                     for (std::uint64_t seed = 0; seed < options.blocks; ++seed) driver.write(seed);
+                     driver.finish();
+                     tier->flush();
+                   }));
     written_per_byte = static_cast<double>(bytes_written_by_process() - before) / (gigabytes * 1e9);
     theirs.push_back(gigabytes / seconds([&] { plain_write(plain, options.blocks); }));
   }
@@ -245,9 +250,9 @@ void bench_bandwidth(const Options& options, const Report& report) {
     for (int round = 0; round < options.rounds; ++round) {
       const auto order = shuffled(options.blocks, static_cast<std::uint64_t>(round));
       ours.push_back(gigabytes / seconds([&] {
-        for (const std::uint64_t i : order) driver.read(driver.stored[i]);
-        driver.finish();
-      }));
+                       for (const std::uint64_t i : order) driver.read(driver.stored[i]);
+                       driver.finish();
+                     }));
       theirs.push_back(gigabytes / seconds([&] { plain_read(plain, order, readers); }));
     }
     KVASIR_ASSERT(driver.faults == 0);
@@ -271,17 +276,28 @@ void bench_churn(const Options& options, const Report& report) {
     if (!driver.numbers.empty()) tier->touch(driver.numbers[prng.below(driver.numbers.size()) / 5 * 5]);
     const DiskStats stats = tier->stats();
     physical_most = std::max(physical_most, stats.physical_bytes);
-    if (seed > blocks / 2) share_least = std::min(share_least, static_cast<double>(stats.records * kBlockBytes) / static_cast<double>(capacity));
+    if (seed > blocks / 2)
+      share_least =
+          std::min(share_least, static_cast<double>(stats.records * kBlockBytes) / static_cast<double>(capacity));
   }
   driver.finish();
   tier->flush();
   const DiskStats stats = tier->stats();
   const double committed = static_cast<double>(blocks * kBlockBytes);
-  report.line("churn: live share of the cap, mean", static_cast<double>(stats.records * kBlockBytes) / static_cast<double>(capacity), "", "none", 0, 0.85);
+  report.line("churn: live share of the cap, mean",
+              static_cast<double>(stats.records * kBlockBytes) / static_cast<double>(capacity), "", "none", 0, 0.85);
   report.line("churn: live share of the cap, least", share_least, "", "none", 0, 0.8);
-  report.line("churn: device bytes per byte", static_cast<double>(bytes_written_by_process() - before) / committed, "B/B", "none", 0, 1.3, false);
-  report.line("churn: highest use of the cap", static_cast<double>(physical_most) / static_cast<double>(capacity), "", "none", 0, 1.0, false);
-  std::fprintf(stderr, "churn: %lu reclaimed, %lu appended again, %lu refused\n", stats.records_reclaimed, stats.records_reappended, stats.writes_refused);
+  report.line("churn: device bytes per byte", static_cast<double>(bytes_written_by_process() - before) / committed,
+              "B/B", "none", 0, 1.3, false);
+  report.line("churn: highest use of the cap", static_cast<double>(physical_most) / static_cast<double>(capacity), "",
+              "none", 0, 1.0, false);
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const double buffers = static_cast<double>(kInFlight * kBlockBytes) / 1e6;
+  report.line("peak memory beside the blocks", static_cast<double>(usage.ru_maxrss) / 1e3 - buffers, "MB", "none", 0,
+              150, false);
+  std::fprintf(stderr, "churn: %lu reclaimed, %lu appended again, %lu refused\n", stats.records_reclaimed,
+               stats.records_reappended, stats.writes_refused);
 }
 
 void bench_start(const Options& options, const Report& report) {
@@ -310,7 +326,8 @@ void bench_start(const Options& options, const Report& report) {
 int main(int argc, char** argv) {
   kvasir::Options options;
   CLI::App app("tiers_bench: the disk tier beside plain files");
-  options.folder = (std::filesystem::temp_directory_path() / ("kvasir-tiers-bench-" + std::to_string(::getpid()))).string();
+  options.folder =
+      (std::filesystem::temp_directory_path() / ("kvasir-tiers-bench-" + std::to_string(::getpid()))).string();
   app.add_option("--folder", options.folder, "where to write (about 3 GB), removed afterwards");
   app.add_option("--blocks", options.blocks, "blocks of 737,280 bytes in the bandwidth part");
   app.add_option("--rounds", options.rounds, "interleaved rounds; medians are reported")->check(CLI::Range(1, 100));
@@ -321,9 +338,5 @@ int main(int argc, char** argv) {
   kvasir::bench_bandwidth(options, report);
   kvasir::bench_churn(options, report);
   kvasir::bench_start(options, report);
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  std::fprintf(stderr, "peak resident memory: %ld MB, of which the bench's own buffers %zu MB\n", usage.ru_maxrss / 1024,
-               kvasir::kInFlight * kvasir::kBlockBytes >> 20);
   std::filesystem::remove_all(options.folder);
 }

@@ -51,7 +51,8 @@ void DiskClients::release(const Fingerprint& fingerprint) {
   if (--clients_.at(fingerprint).uses == 0) idle_.notify_all();
 }
 
-DiskClients::Use::Use(DiskClients& clients, const Fingerprint& fingerprint) : clients_(&clients), fingerprint_(fingerprint) {
+DiskClients::Use::Use(DiskClients& clients, const Fingerprint& fingerprint)
+    : clients_(&clients), fingerprint_(fingerprint) {
   clients.acquire(fingerprint);
 }
 

@@ -1,16 +1,16 @@
 #include "storage/tiers/disk_folder.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <utility>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "storage/tiers/disk_record.h"
 
@@ -40,7 +40,9 @@ bool is_store_file(const std::string& name) {
   return name == "CURRENT" || name == "IDENTITY" || name == "lost";
 }
 
-bool is_own_file(const std::string& name) { return name == kLockName || name == kIdentityName || name == "LOCK" || name == "lost+found"; }
+bool is_own_file(const std::string& name) {
+  return name == kLockName || name == kIdentityName || name == "LOCK" || name == "lost+found";
+}
 
 Error io_error(const std::string& what, const std::string& path) {
   return error(ErrorCode::io, fmt::format("disk tier: cannot {} {}: {}", what, path, std::strerror(errno)));
@@ -55,7 +57,8 @@ Status write_identity(const std::string& folder) {
   const std::string path = folder + "/" + kIdentityName, text = identity_text();
   const int file = ::open(path.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
   if (file < 0) return io_error("write", path);
-  const bool written = ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(file) == 0;
+  const bool written =
+      ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(file) == 0;
   const int saved = errno;
   ::close(file);
   errno = saved;
@@ -79,8 +82,8 @@ FolderUsage measure_folder(const std::string& path) {
   FolderUsage usage;
   add_usage(path, &usage);
   std::error_code ignored;
-  for (fs::recursive_directory_iterator at(path, fs::directory_options::skip_permission_denied, ignored), end; at != end;
-       at.increment(ignored)) {
+  for (fs::recursive_directory_iterator at(path, fs::directory_options::skip_permission_denied, ignored), end;
+       at != end; at.increment(ignored)) {
     add_usage(at->path(), &usage);
     if (ignored) break;
   }
@@ -90,7 +93,8 @@ FolderUsage measure_folder(const std::string& path) {
 Result<StoreFolder> StoreFolder::open(const std::string& path) {
   std::error_code failed;
   fs::create_directories(path, failed);
-  if (failed) return error(ErrorCode::io, fmt::format("disk tier: cannot make the folder {}: {}", path, failed.message()));
+  if (failed)
+    return error(ErrorCode::io, fmt::format("disk tier: cannot make the folder {}: {}", path, failed.message()));
   const std::string lock_path = path + "/" + kLockName;
   const int lock = ::open(lock_path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
   if (lock < 0) return io_error("write in the folder; opening", lock_path);
@@ -111,13 +115,17 @@ Status StoreFolder::identify() {
   std::error_code failed;
   for (const auto& entry : fs::directory_iterator(path_, failed)) {
     const std::string name = entry.path().filename().string();
-    if (is_store_file(name)) store = true;
-    else if (!is_own_file(name)) foreign = name;
+    if (is_store_file(name))
+      store = true;
+    else if (!is_own_file(name))
+      foreign = name;
   }
   if (failed) return error(ErrorCode::io, fmt::format("disk tier: cannot list {}: {}", path_, failed.message()));
   if (!foreign.empty() && found.empty())
-    return error(ErrorCode::corrupt, fmt::format("disk tier: the folder {} holds files that are not a kvasir store's ({}); "
-                                                 "choose another or empty it", path_, foreign));
+    return error(ErrorCode::corrupt,
+                 fmt::format("disk tier: the folder {} holds files that are not a kvasir store's ({}); "
+                             "choose another or empty it",
+                             path_, foreign));
   // A damaged identity is no reason to drop the store: every record says its version too.
   const bool other_format = starts_with(found, kIdentityStart);
   if (store && other_format) clear();

@@ -14,9 +14,9 @@ namespace kvasir::disk {
 struct LogEntry {
   Fingerprint fingerprint;
   BlockKey key;
-  std::uint64_t number = 0;  // what its owner calls it: its position when the owner met it
-  std::uint64_t bytes = 0;   // stored, header included
-  std::uint64_t touched = 0; // order of the last touch; 0: not since it was written
+  std::uint64_t number = 0;   // what its owner calls it: its position when the owner met it
+  std::uint64_t bytes = 0;    // stored, header included
+  std::uint64_t touched = 0;  // order of the last touch; 0: not since it was written
 };
 
 // A run of oldest positions to drop, and which of its records to append again first.
@@ -51,8 +51,8 @@ class DiskLog {
   void check_invariants() const;
 
  private:
-  std::map<std::uint64_t, LogEntry> entries_;                    // by position
-  std::unordered_map<std::uint64_t, std::uint64_t> moved_;       // number -> position where they differ
+  std::map<std::uint64_t, LogEntry> entries_;               // by position
+  std::unordered_map<std::uint64_t, std::uint64_t> moved_;  // number -> position where they differ
   std::uint64_t bytes_ = 0;
   std::uint64_t touches_ = 0;
 };

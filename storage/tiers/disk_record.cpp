@@ -18,9 +18,13 @@ static_assert(std::endian::native == std::endian::little);  // stored integers a
 class Writer {
  public:
   template <class T>
-  void number(T value) { bytes(&value, sizeof value); }
+  void number(T value) {
+    bytes(&value, sizeof value);
+  }
   template <class Tag>
-  void digest(const Digest<Tag>& value) { bytes(value.bytes.data(), value.bytes.size()); }
+  void digest(const Digest<Tag>& value) {
+    bytes(value.bytes.data(), value.bytes.size());
+  }
   void ids(std::span<const TokenId> ids) { bytes(ids.data(), ids.size_bytes()); }
   std::string take_with_crc(std::span<const std::byte> prefix) {
     number(crc32c(std::as_bytes(std::span(out_)), crc32c(prefix)));
@@ -97,7 +101,8 @@ std::optional<RecordFault> check_start(Reader* reader, std::uint32_t magic) {
 }
 
 // The crc that follows what `reader` has read of `value`.
-std::optional<RecordFault> check_crc(Reader* reader, std::span<const std::byte> prefix, std::span<const std::byte> value) {
+std::optional<RecordFault> check_crc(Reader* reader, std::span<const std::byte> prefix,
+                                     std::span<const std::byte> value) {
   if (!reader->ok()) return RecordFault::truncated;
   const auto actual = crc32c(value.first(reader->position()), crc32c(prefix));
   const auto stored = reader->number<std::uint32_t>();
@@ -155,7 +160,8 @@ std::string encode_meta(const MetaRecord& meta) {
   return out.take_with_crc(std::as_bytes(std::span(key)));
 }
 
-std::optional<RecordFault> decode_meta(std::span<const std::byte> key, std::span<const std::byte> value, MetaRecord* out) {
+std::optional<RecordFault> decode_meta(std::span<const std::byte> key, std::span<const std::byte> value,
+                                       MetaRecord* out) {
   if (key.size() != 40) return RecordFault::wrong_size;
   Reader in(value);
   if (auto fault = check_start(&in, kMetaMagic)) return fault;

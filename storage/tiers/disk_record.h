@@ -34,7 +34,8 @@ std::uint64_t copy_with_checksum(std::span<const std::byte> from, std::span<std:
 
 std::string encode_meta(const MetaRecord& meta);
 // `key` and `value` as RocksDB holds them. REQUIRES nothing of them.
-std::optional<RecordFault> decode_meta(std::span<const std::byte> key, std::span<const std::byte> value, MetaRecord* out);
+std::optional<RecordFault> decode_meta(std::span<const std::byte> key, std::span<const std::byte> value,
+                                       MetaRecord* out);
 
 // What stands before the payload's bytes in a payload record.
 std::string encode_payload_header(const MetaRecord& meta);

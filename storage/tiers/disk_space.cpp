@@ -1,8 +1,8 @@
 // DiskStore's care for space and for errors: the cap is hard, a full or failing disk stops writes and nothing else.
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <cstring>
+
+#include <spdlog/spdlog.h>
 
 #include "storage/tiers/disk_store.h"
 
@@ -10,9 +10,11 @@ namespace kvasir::disk {
 namespace {
 
 constexpr std::uint64_t kFixedReserve = 768u << 10;  // info logs, OPTIONS files, the rounding of files to device blocks
-constexpr int kReclaimsMax = 64;                      // for one write; each drops a run
+constexpr int kReclaimsMax = 64;                     // for one write; each drops a run
 
-std::span<const std::byte> bytes_of(const rocksdb::Slice& slice) { return std::as_bytes(std::span(slice.data(), slice.size())); }
+std::span<const std::byte> bytes_of(const rocksdb::Slice& slice) {
+  return std::as_bytes(std::span(slice.data(), slice.size()));
+}
 
 // A stored payload record is what `meta` says: its header byte by byte, its payload by checksum.
 bool matches(const MetaRecord& meta, const rocksdb::Slice& stored) {

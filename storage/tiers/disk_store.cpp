@@ -1,16 +1,18 @@
 #include "storage/tiers/disk_store.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-
-#include <algorithm>
 
 #include "storage/base/assert.h"
 
 namespace kvasir::disk {
 namespace {
 
-std::span<const std::byte> bytes_of(const rocksdb::Slice& slice) { return std::as_bytes(std::span(slice.data(), slice.size())); }
+std::span<const std::byte> bytes_of(const rocksdb::Slice& slice) {
+  return std::as_bytes(std::span(slice.data(), slice.size()));
+}
 
 UnixSeconds unix_now() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -36,13 +38,16 @@ bool is_damage(const rocksdb::Status& status) {
 
 Result<std::unique_ptr<DiskStore>> DiskStore::open(const DiskTierConfig& config, rocksdb::Env* env, Sink sink) {
   if (config.capacity_bytes < kCapacityMin)
-    return error(ErrorCode::invalid_argument, fmt::format("disk tier: capacity is {} bytes; the least is {} (16MiB)",
-                                                          config.capacity_bytes, kCapacityMin), "capacity");
+    return error(
+        ErrorCode::invalid_argument,
+        fmt::format("disk tier: capacity is {} bytes; the least is {} (16MiB)", config.capacity_bytes, kCapacityMin),
+        "capacity");
   Result<StoreFolder> folder = StoreFolder::open(config.path);
   if (!folder) return folder.error();
   std::unique_ptr<DiskStore> store(new DiskStore(config, std::move(*folder), env, std::move(sink)));
   if (const auto status = store->open_store(); !status.ok())
-    return error(ErrorCode::io, fmt::format("disk tier: cannot open the store in {}: {}", config.path, status.ToString()));
+    return error(ErrorCode::io,
+                 fmt::format("disk tier: cannot open the store in {}: {}", config.path, status.ToString()));
   store->load_log();
   store->measure();
   store->make_room(0);
@@ -50,8 +55,11 @@ Result<std::unique_ptr<DiskStore>> DiskStore::open(const DiskTierConfig& config,
 }
 
 DiskStore::DiskStore(const DiskTierConfig& config, StoreFolder folder, rocksdb::Env* env, Sink sink)
-    : config_(config), folder_(std::move(folder)), sizes_(StoreSizes::of(config.capacity_bytes, config.flush_bytes)),
-      how_{env, folder_.direct_io(), false}, sink_(std::move(sink)) {
+    : config_(config),
+      folder_(std::move(folder)),
+      sizes_(StoreSizes::of(config.capacity_bytes, config.flush_bytes)),
+      how_{env, folder_.direct_io(), false},
+      sink_(std::move(sink)) {
   stats_.capacity_bytes = config.capacity_bytes;
   stats_.stores_dropped = folder_.store_dropped();
 }
@@ -72,7 +80,8 @@ rocksdb::Status DiskStore::open_store() {
     if (status.ok()) status = RocksStore::open(folder_.path(), sizes_, how_, &store_);
   }
   if (!status.ok() && is_damage(status)) {
-    spdlog::warn("disk tier: the store in {} is beyond mending ({}); starting empty", folder_.path(), status.ToString());
+    spdlog::warn("disk tier: the store in {} is beyond mending ({}); starting empty", folder_.path(),
+                 status.ToString());
     folder_.clear();
     ++stats_.stores_dropped;
     status = RocksStore::open(folder_.path(), sizes_, how_, &store_);
@@ -110,7 +119,8 @@ void DiskStore::mend_metas(const RocksStore::MetaVisitor& load) {
       whole.emplace(std::string(reinterpret_cast<const char*>(key.data()), key.size()),
                     std::string(reinterpret_cast<const char*>(value.data()), value.size()));
   });
-  if (stats_.open_faults == decltype(stats_.open_faults){}) ++stats_.open_faults[static_cast<std::size_t>(RecordFault::checksum)];
+  if (stats_.open_faults == decltype(stats_.open_faults){})
+    ++stats_.open_faults[static_cast<std::size_t>(RecordFault::checksum)];
   spdlog::warn("disk tier: damaged metadata in {}; {} records are whole", folder_.path(), whole.size());
   if (const auto status = store_->rewrite_metas(whole); !status.ok()) reset_store();
 }
@@ -127,7 +137,8 @@ void DiskStore::refuse(const DiskRecord& record, std::uint64_t tag) {
   emit(DiskCompletion::Kind::refused, {record.fingerprint, record.key, 0, tag});
 }
 
-void DiskStore::write(const DiskRecord& record, std::span<const std::byte> payload, std::uint64_t tag, TimePoint asked) {
+void DiskStore::write(const DiskRecord& record, std::span<const std::byte> payload, std::uint64_t tag,
+                      TimePoint asked) {
   KVASIR_ASSERT(record.payload_bytes == payload.size());
   const std::uint64_t bytes = stored_bytes(record);
   if (probe_at_ || !store_ || bytes > config_.capacity_bytes / 8 || !make_room(bytes) || !append(record, payload, tag))

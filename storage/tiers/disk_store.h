@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -39,8 +38,8 @@ class DiskStore {
   void refuse(const DiskRecord& record, std::uint64_t tag);
   void forget(const Fingerprint& fingerprint, const BlockKey& key, std::uint64_t number);
   void flush();
-  void on_time(TimePoint now);                       // flushes what is due, probes after an error
-  std::optional<TimePoint> next_time() const;        // when on_time() has something to do
+  void on_time(TimePoint now);                 // flushes what is due, probes after an error
+  std::optional<TimePoint> next_time() const;  // when on_time() has something to do
 
   std::optional<RecordFault> read(const DiskRecord& expected, std::span<std::byte> into) const;
   std::vector<DiskRecord> records_of(const Fingerprint& fingerprint) const;
@@ -56,19 +55,19 @@ class DiskStore {
   };
 
   DiskStore(const DiskTierConfig& config, StoreFolder folder, rocksdb::Env* env, Sink sink);
-  rocksdb::Status open_store();    // whatever it takes, down to an empty store
-  void load_log();                 // the catalog from the meta records; drops damaged ones
+  rocksdb::Status open_store();  // whatever it takes, down to an empty store
+  void load_log();               // the catalog from the meta records; drops damaged ones
   void mend_metas(const RocksStore::MetaVisitor& load);
   bool append(const DiskRecord& record, std::span<const std::byte> payload, std::uint64_t tag);
   void emit(DiskCompletion::Kind kind, const Pending& record);
 
   // Space.
-  std::uint64_t reserve() const;   // kept free for what RocksDB writes besides records
+  std::uint64_t reserve() const;  // kept free for what RocksDB writes besides records
   bool fits(std::uint64_t bytes) const;
   bool make_room(std::uint64_t bytes);
   bool reclaim();
   void append_again(std::uint64_t position, std::vector<RocksStore::MetaName>* replaced);
-  bool commit_pending();           // flush; false after an error
+  bool commit_pending();  // flush; false after an error
   void measure();
 
   // Errors.
@@ -84,16 +83,16 @@ class DiskStore {
 
   // Writer's.
   std::uint64_t next_position_ = 1;
-  std::uint64_t emptied_below_ = 0;            // the last time that an empty catalog was dropped for good measure
+  std::uint64_t emptied_below_ = 0;  // the last time that an empty catalog was dropped for good measure
   FolderUsage measured_;
   std::uint64_t unflushed_bytes_ = 0;
   std::vector<Pending> pending_;
-  bool dirty_ = false;                         // something to flush, be it a deletion
+  bool dirty_ = false;  // something to flush, be it a deletion
   std::optional<TimePoint> flush_at_, probe_at_;
 
-  mutable std::shared_mutex store_mutex_;      // exclusive only to replace store_
-  std::unique_ptr<RocksStore> store_;          // null after a reset that failed
-  mutable std::mutex mutex_;                   // protects log_ and stats_
+  mutable std::shared_mutex store_mutex_;  // exclusive only to replace store_
+  std::unique_ptr<RocksStore> store_;      // null after a reset that failed
+  mutable std::mutex mutex_;               // protects log_ and stats_
   DiskLog log_;
   DiskStats stats_;
 };

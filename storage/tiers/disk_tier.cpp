@@ -2,7 +2,8 @@
 // - Payloads lie under monotone positions in a blob family, so files die in order of age and space comes back by
 //   dropping whole files; nothing is rewritten except what is worth keeping.
 // - No WAL: it would double the bytes written. A flush of both families at once is the commit.
-// - Reads are plain Get calls on several threads: Debian's RocksDB has no io_uring, and one thread leaves the device idle.
+// - Reads are plain Get calls on several threads: Debian's RocksDB has no io_uring, and one thread leaves the device
+// idle.
 // - The queue holds spans, not copies: a payload stays in its owner's block until RocksDB has it.
 #include "storage/tiers/disk_tier.h"
 
@@ -49,9 +50,10 @@ class RocksDiskTier final : public DiskTier {
  public:
   static Result<std::unique_ptr<DiskTier>> open(const DiskTierConfig& config, rocksdb::Env* env) {
     std::unique_ptr<RocksDiskTier> tier(new RocksDiskTier);
-    auto store = disk::DiskStore::open(config, env, [clients = &tier->clients_](const Fingerprint& fingerprint, DiskCompletion completion) {
-      clients->post(fingerprint, completion);
-    });
+    auto store = disk::DiskStore::open(
+        config, env, [clients = &tier->clients_](const Fingerprint& fingerprint, DiskCompletion completion) {
+          clients->post(fingerprint, completion);
+        });
     if (!store) return store.error();
     tier->start(std::move(*store), config.reader_threads);
     return std::unique_ptr<DiskTier>(std::move(tier));
@@ -131,8 +133,10 @@ class RocksDiskTier final : public DiskTier {
     std::unique_lock lock(mutex_);
     for (;;) {
       const auto ready = [&] { return stopping_ || !jobs_.empty(); };
-      if (const auto time = store_->next_time()) writer_wakeup_.wait_until(lock, *time, ready);
-      else writer_wakeup_.wait(lock, ready);
+      if (const auto time = store_->next_time())
+        writer_wakeup_.wait_until(lock, *time, ready);
+      else
+        writer_wakeup_.wait(lock, ready);
       if (jobs_.empty() && stopping_) return;
       std::optional<WriterJob> job;
       if (!jobs_.empty()) {
@@ -148,8 +152,10 @@ class RocksDiskTier final : public DiskTier {
   }
 
   void run(WriteJob& job, bool stopping) {
-    if (stopping) store_->refuse(job.record, job.tag);
-    else store_->write(job.record, job.payload, job.tag, job.asked);
+    if (stopping)
+      store_->refuse(job.record, job.tag);
+    else
+      store_->write(job.record, job.payload, job.tag, job.asked);
   }
   void run(ForgetJob& job, bool) { store_->forget(job.fingerprint, job.key, job.number); }
   void run(FlushJob& job, bool) {
@@ -188,7 +194,9 @@ class RocksDiskTier final : public DiskTier {
 
 }  // namespace
 
-Result<std::unique_ptr<DiskTier>> DiskTier::open(const DiskTierConfig& config) { return RocksDiskTier::open(config, nullptr); }
+Result<std::unique_ptr<DiskTier>> DiskTier::open(const DiskTierConfig& config) {
+  return RocksDiskTier::open(config, nullptr);
+}
 
 namespace disk {
 Result<std::unique_ptr<DiskTier>> open_disk_tier(const DiskTierConfig& config, rocksdb::Env* env) {

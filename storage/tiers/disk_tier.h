@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -15,8 +16,8 @@
 namespace kvasir {
 
 struct DiskTierConfig {
-  std::string path;                              // folder, made with mode 0700
-  std::uint64_t capacity_bytes = 20ull << 30;    // hard cap on what du says of the folder
+  std::string path;                            // folder, made with mode 0700
+  std::uint64_t capacity_bytes = 20ull << 30;  // hard cap on what du says of the folder
   std::uint32_t reader_threads = 4;
   std::chrono::milliseconds flush_interval{1000};  // a block is durable at most this long after its commit
   std::uint64_t flush_bytes = 32ull << 20;
@@ -59,12 +60,13 @@ struct DiskCompletion {
 };
 
 // RocksDB on NVMe as a log of blocks; format in storage/FORMAT.md. Opened by the process itself, shared by all models
-// (clients are told apart by fingerprint). All public methods are thread-safe and return at once unless noted; work runs
-// on one writer and `reader_threads` reader threads. See DESIGN notes in disk_tier.cpp for why it is laid out as it is.
+// (clients are told apart by fingerprint). All public methods are thread-safe and return at once unless noted; work
+// runs on one writer and `reader_threads` reader threads. See DESIGN notes in disk_tier.cpp for why it is laid out as
+// it is.
 class DiskTier {
  public:
-  // Opens or creates the store; drops what cannot be read. Errors: io (folder, lock), corrupt only when the folder
-  // holds something that is not ours. Blocking.
+  // Opens or creates the store; drops what cannot be read. Errors: io (folder, lock), invalid_argument (capacity
+  // under 16 MiB), corrupt only when the folder holds something that is not ours. Blocking.
   static Result<std::unique_ptr<DiskTier>> open(const DiskTierConfig& config);
   virtual ~DiskTier() = default;
 
@@ -87,7 +89,7 @@ class DiskTier {
   virtual void touch(std::uint64_t number) = 0;
 
   virtual std::vector<DiskCompletion> drain(const Fingerprint& fingerprint) = 0;
-  virtual void flush() = 0;  // blocking: everything written before is durable on return
+  virtual void flush() = 0;  // blocking: everything written before is durable on return, if the disk is writable
   virtual DiskStats stats() const = 0;
 };
 

@@ -1,12 +1,12 @@
 #include "storage/tiers/rocks_store.h"
 
+#include <algorithm>
+
 #include <rocksdb/cache.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/sst_file_reader.h>
 #include <rocksdb/table.h>
-
-#include <algorithm>
 
 #include "storage/base/assert.h"
 
@@ -68,7 +68,8 @@ rocksdb::ColumnFamilyOptions family_options(const StoreSizes& sizes, const std::
   options.level0_slowdown_writes_trigger = 64;
   options.level0_stop_writes_trigger = 128;
   options.target_file_size_base = 8u << 20;
-  options.max_bytes_for_level_base = 1ull << 40;  // one level below 0: tables hold keys and metadata only, and are small
+  options.max_bytes_for_level_base = 1ull
+                                     << 40;  // one level below 0: tables hold keys and metadata only, and are small
   options.num_levels = 2;
   return options;
 }
@@ -86,7 +87,9 @@ rocksdb::ColumnFamilyOptions payload_options(const StoreSizes& sizes, const std:
 rocksdb::Slice slice_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
-std::span<const std::byte> bytes_of(const rocksdb::Slice& slice) { return std::as_bytes(std::span(slice.data(), slice.size())); }
+std::span<const std::byte> bytes_of(const rocksdb::Slice& slice) {
+  return std::as_bytes(std::span(slice.data(), slice.size()));
+}
 
 rocksdb::WriteOptions write_options() {
   rocksdb::WriteOptions options;
@@ -162,7 +165,8 @@ rocksdb::Status RocksStore::get_payload(std::uint64_t position, rocksdb::Pinnabl
   return db_->Get(options, payload_, payload_key(position), value);
 }
 
-rocksdb::Status RocksStore::get_meta(const Fingerprint& fingerprint, std::uint64_t position, rocksdb::PinnableSlice* value) {
+rocksdb::Status RocksStore::get_meta(const Fingerprint& fingerprint, std::uint64_t position,
+                                     rocksdb::PinnableSlice* value) {
   return db_->Get(point_read(), meta_, meta_key(fingerprint, position), value);
 }
 

@@ -1,13 +1,13 @@
 #pragma once
 
-#include <rocksdb/db.h>
-
 #include <functional>
 #include <map>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
+
+#include <rocksdb/db.h>
 
 #include "storage/base/result.h"
 #include "storage/tiers/disk_record.h"
@@ -16,10 +16,10 @@ namespace kvasir::disk {
 
 // Sizes that follow from the cap, so that small stores work and large ones have few files.
 struct StoreSizes {
-  std::uint64_t flush_bytes = 0;     // memory before a flush
-  std::uint64_t blob_file_bytes = 0; // the grain in which space comes back
-  std::uint64_t run_bytes = 0;       // reclaimed at a time
-  std::uint64_t manifest_bytes = 0;  // RocksDB starts a new manifest past it
+  std::uint64_t flush_bytes = 0;      // memory before a flush
+  std::uint64_t blob_file_bytes = 0;  // the grain in which space comes back
+  std::uint64_t run_bytes = 0;        // reclaimed at a time
+  std::uint64_t manifest_bytes = 0;   // RocksDB starts a new manifest past it
   static StoreSizes of(std::uint64_t capacity_bytes, std::uint64_t flush_bytes);
 };
 
@@ -30,7 +30,7 @@ class RocksStore {
   struct OpenOptions {
     rocksdb::Env* env = nullptr;  // null: the default; outlives the store
     bool direct_io = true;
-    bool best_efforts = false;    // to mend only: the newest state whose tables are all there, instead of an error
+    bool best_efforts = false;  // to mend only: the newest state whose tables are all there, instead of an error
   };
   // Opens or creates. The status is RocksDB's.
   static rocksdb::Status open(const std::string& path, const StoreSizes& sizes, const OpenOptions& how,
@@ -55,8 +55,8 @@ class RocksStore {
   rocksdb::Status drop_below(std::uint64_t end, std::span<const MetaName> metas);
   rocksdb::Status compact_below(std::uint64_t end);
 
-  rocksdb::Status flush();   // blocking; both families at once
-  rocksdb::Status resume();  // after a write error
+  rocksdb::Status flush();              // blocking; both families at once
+  rocksdb::Status resume();             // after a write error
   std::uint64_t next_position() const;  // above every position ever used
 
   // Visits the meta records of one fingerprint, or of all, in order of key. False when part of them could not be read.

@@ -1,9 +1,9 @@
 #include "tests/support/disk_client.h"
 
-#include <sys/stat.h>
-
 #include <cstring>
 #include <filesystem>
+
+#include <sys/stat.h>
 
 #include "storage/base/assert.h"
 #include "storage/base/prng.h"
@@ -93,7 +93,8 @@ std::optional<RecordFault> DiskClient::read(const DiskRecord& record, std::vecto
   return fault;
 }
 
-std::optional<RecordFault> DiskClient::read_checked(std::uint64_t seed, std::uint64_t number, std::size_t payload_bytes) {
+std::optional<RecordFault> DiskClient::read_checked(std::uint64_t seed, std::uint64_t number,
+                                                    std::size_t payload_bytes) {
   DiskRecord record = record_of(fingerprint_, seed, payload_bytes);
   record.number = number;
   std::vector<std::byte> got;
@@ -133,7 +134,8 @@ void DiskClient::apply(const DiskCompletion& completion) {
       payloads_in_use_.erase(completion.tag);
       return;
     case DiskCompletion::Kind::reclaimed:
-      if (const auto seed = seed_of_number_.find(completion.number); seed != seed_of_number_.end()) reclaimed.insert(seed->second);
+      if (const auto seed = seed_of_number_.find(completion.number); seed != seed_of_number_.end())
+        reclaimed.insert(seed->second);
       return;
   }
 }

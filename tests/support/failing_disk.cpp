@@ -9,11 +9,13 @@ class FailingFile final : public rocksdb::FSWritableFileOwnerWrapper {
       : FSWritableFileOwnerWrapper(std::move(file)), disk_(disk) {}
   using FSWritableFileOwnerWrapper::Append;
   using FSWritableFileOwnerWrapper::PositionedAppend;
-  rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options, rocksdb::IODebugContext* context) override {
-    return spend(data) ? FSWritableFileOwnerWrapper::Append(data, options, context) : rocksdb::IOStatus::NoSpace("injected");
+  rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
+                           rocksdb::IODebugContext* context) override {
+    return spend(data) ? FSWritableFileOwnerWrapper::Append(data, options, context)
+                       : rocksdb::IOStatus::NoSpace("injected");
   }
-  rocksdb::IOStatus PositionedAppend(const rocksdb::Slice& data, std::uint64_t offset, const rocksdb::IOOptions& options,
-                                     rocksdb::IODebugContext* context) override {
+  rocksdb::IOStatus PositionedAppend(const rocksdb::Slice& data, std::uint64_t offset,
+                                     const rocksdb::IOOptions& options, rocksdb::IODebugContext* context) override {
     return spend(data) ? FSWritableFileOwnerWrapper::PositionedAppend(data, offset, options, context)
                        : rocksdb::IOStatus::NoSpace("injected");
   }
@@ -31,7 +33,8 @@ class FailingFileSystem final : public rocksdb::FileSystemWrapper {
   explicit FailingFileSystem(FailingDisk* disk) : FileSystemWrapper(rocksdb::FileSystem::Default()), disk_(disk) {}
   const char* Name() const override { return "FailingFileSystem"; }
   rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
-                                    std::unique_ptr<rocksdb::FSWritableFile>* file, rocksdb::IODebugContext* context) override {
+                                    std::unique_ptr<rocksdb::FSWritableFile>* file,
+                                    rocksdb::IODebugContext* context) override {
     if (disk_->full) return rocksdb::IOStatus::NoSpace("injected");
     auto status = FileSystemWrapper::NewWritableFile(path, options, file, context);
     if (status.ok()) *file = std::make_unique<FailingFile>(std::move(*file), disk_);

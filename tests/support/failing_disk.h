@@ -1,10 +1,10 @@
 #pragma once
 
-#include <rocksdb/env.h>
-#include <rocksdb/file_system.h>
-
 #include <atomic>
 #include <memory>
+
+#include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
 
 namespace kvasir::testing {
 

@@ -1,9 +1,9 @@
 // Damaged stores: every open succeeds, every read gives the right bytes or a fault, and a store goes on taking blocks.
-#include <gtest/gtest.h>
-
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+
+#include <gtest/gtest.h>
 
 #include "storage/base/prng.h"
 #include "tests/support/disk_client.h"
@@ -111,8 +111,10 @@ TEST_F(DiskDamage, ADeletedOrCutFileCostsAtMostWhatItHeld) {
     for (std::uint64_t left_of_three : {0u, 2u, 3u}) {  // 3: deleted
       const std::string path = copy();
       const fs::path victim = fs::path(path) / file.filename();
-      if (left_of_three == 3) fs::remove(victim);
-      else fs::resize_file(victim, fs::file_size(victim) * left_of_three / 3);
+      if (left_of_three == 3)
+        fs::remove(victim);
+      else
+        fs::resize_file(victim, fs::file_size(victim) * left_of_three / 3);
       const Outcome outcome = open_and_use(path);
       if (file.extension() == ".blob") {
         EXPECT_EQ(outcome.readable, kRecords - kRecordsInAFile) << file << left_of_three;

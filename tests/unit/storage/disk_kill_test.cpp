@@ -1,12 +1,12 @@
 // kill -9 at random moments under load: the next start works, and what was reported durable is served.
-#include <gtest/gtest.h>
+#include <cstdlib>
+#include <thread>
+
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cstdlib>
-#include <thread>
 
 #include "storage/base/prng.h"
 #include "tests/support/disk_client.h"
@@ -58,8 +58,8 @@ TEST(DiskKill, DISABLED_Child) {
   ::setenv("KVASIR_KILL_PATH", config.path.c_str(), 1);
   ::setenv("KVASIR_KILL_CAPACITY", std::to_string(config.capacity_bytes).c_str(), 1);
   ::setenv("KVASIR_KILL_SEED", std::to_string(first_seed).c_str(), 1);
-  ::execl("/proc/self/exe", "disk_kill_child", "--gtest_filter=DiskKill.DISABLED_Child", "--gtest_also_run_disabled_tests",
-          "--gtest_output=", "--gtest_brief=1", nullptr);
+  ::execl("/proc/self/exe", "disk_kill_child", "--gtest_filter=DiskKill.DISABLED_Child",
+          "--gtest_also_run_disabled_tests", "--gtest_output=", "--gtest_brief=1", nullptr);
   _exit(3);
 }
 
@@ -104,7 +104,8 @@ std::set<std::uint64_t> served_by(const DiskTierConfig& config, const std::set<s
   EXPECT_TRUE(tier.ok()) << tier.error().message;
   DiskClient client(**tier, testing::fingerprint_of(1));
   std::map<BlockKey, std::uint64_t> seeds;
-  for (const std::uint64_t seed : candidates) seeds[testing::record_of(client.fingerprint(), seed, kPayload).key] = seed;
+  for (const std::uint64_t seed : candidates)
+    seeds[testing::record_of(client.fingerprint(), seed, kPayload).key] = seed;
   std::set<std::uint64_t> served;
   for (const DiskRecord& record : client.attached()) {
     const auto seed = seeds.find(record.key);

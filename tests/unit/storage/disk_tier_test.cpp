@@ -1,11 +1,11 @@
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
-#include <thread>
 
 #include "tests/support/disk_client.h"
 #include "tests/support/temp_dir.h"
