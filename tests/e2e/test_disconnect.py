@@ -57,10 +57,10 @@ def test_a_client_that_stops_reading_is_dropped(servers):
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.connect(("127.0.0.1", server.port))
-    body = json.dumps(endless(stream=True, n=8, logprobs=5)).encode()
+    body = json.dumps(endless(stream=True, n=16, logprobs=5)).encode()
     client.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
     wait_until(lambda: blocks(server, "leased") > 0, what="blocks in use")
-    wait_until(lambda: idle(server), 60, "the one who takes nothing to be dropped")
+    wait_until(lambda: idle(server), 120, "the one who takes nothing to be dropped")
     client.close()
 
 
