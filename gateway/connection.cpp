@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::size_t kPipelinedBytesMax = 64u << 10;  // read ahead while an answer is computed
 constexpr std::uint64_t kSmallBodyBytes = 64u << 10;   // read even when the answer is a refusal, to keep the connection
+constexpr std::size_t kUnparsedBytesMax = 64u << 10;   // of a body's framing (chunk extensions)
 constexpr auto kHeartbeat = std::chrono::seconds(15);  // comment in a silent stream
 constexpr auto kLingerGap = std::chrono::seconds(2);
 constexpr auto kLingerTotal = std::chrono::seconds(10);
@@ -177,6 +178,10 @@ asio::awaitable<bool> Connection::read_body(HttpParser& parser) {
   }
   const TimePoint deadline = Clock::now() + limits_.body_timeout;
   for (feed(parser); parser.state() == HttpParser::State::body; feed(parser)) {
+    if (inbox_.size() > kUnparsedBytesMax) {
+      co_await fail(400, "malformed HTTP request: a chunk's header is too long");
+      co_return false;
+    }
     const Wait wait = co_await read_more(deadline);
     if (wait == Wait::timed_out) co_await fail(408, "the request's body did not arrive in time");
     if (wait != Wait::ready) co_return false;
@@ -235,6 +240,7 @@ asio::awaitable<bool> Connection::run_generation(std::unique_ptr<Generation> gen
     if (!notified_ && !gone_ && !aborted_) co_await pause(Clock::now() + kHeartbeat);
   }
   generation->cancel(Clock::now());
+  if (!streaming) routes_.metrics().count_response(Routes::route_label(request.path()), kClientClosed);
   co_return false;
 }
 

@@ -12,10 +12,15 @@
 namespace kvasir {
 namespace {
 
-constexpr std::uint32_t kClientClosed = 499;  // never on the wire; for the log and metrics
-
 std::uint64_t seed_of_choice(std::uint64_t seed, std::uint32_t choice) {
   return choice == 0 ? seed : uniform64(seed, choice);
+}
+
+// Ids and lengths were checked, so what the engine calls invalid is a prompt that its pool can never hold.
+ApiError refusal(const Error& e) {
+  ApiError refused = to_api_error(e);
+  if (e.code == ErrorCode::invalid_argument) refused.code = "context_length_exceeded";
+  return refused;
 }
 
 }  // namespace
@@ -59,7 +64,7 @@ bool Generation::submit(std::uint32_t index) {
   if (sequence)
     choices_.back().sequence = *sequence;
   else
-    failure_ = to_api_error(sequence.error());
+    failure_ = refusal(sequence.error());
   return sequence.ok();
 }
 

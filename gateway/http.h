@@ -33,6 +33,9 @@ struct HttpResponse {
   bool close = false;  // the connection ends after it
 };
 
+// The client went away before its answer: never on the wire, for the log and metrics.
+inline constexpr std::uint32_t kClientClosed = 499;
+
 enum class BodyFraming : std::uint8_t { content_length, chunked, until_close };
 
 // Status line and headers with the empty line. `close` adds "Connection: close".

@@ -72,10 +72,9 @@ class HttpParser::Impl {
     const auto expect = head_.header("expect");
     expects_continue_ = expect && equals_ignoring_case(*expect, "100-continue") && head_.version == 11;
     state_ = State::body;
-    if (parser_.upgrade() || (head_.version == 11 && !head_.header("host"))) {
-      state_ = State::failed;
-      failure_ = {400, parser_.upgrade() ? "no protocol upgrade is possible here" : "the Host header is missing"};
-    }
+    if (head_.version == 10 || head_.header("host")) return;
+    state_ = State::failed;
+    failure_ = {400, "the Host header is missing"};
   }
 
   Limits limits_;

@@ -173,6 +173,7 @@ asio::awaitable<void> Server::Impl::drain_loop() {
   boost::system::error_code ignored;
   acceptor_.close(ignored);
   for (const auto& connection : connections_) connection->abort();
+  signals_.cancel(ignored);
   signals_.clear(ignored);  // from here on a signal ends the process
 }
 

@@ -75,8 +75,7 @@ TEST(HttpParser, RefusesMalformedRequests) {
                             "GET / HTTP/1.1\r\nHost: a\r\nbad header\r\n\r\n", "GET / HTTP/1.1\r\n\r\n",
                             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\n",
                             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
-                            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello",
-                            "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"})
+                            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello"})
     EXPECT_EQ(parse(bytes).failure_status, 400u) << bytes;
   EXPECT_EQ(parse("GET / HTTP/3.7\r\nHost: a\r\n\r\n").failure_status, 505u);
 }
@@ -88,6 +87,13 @@ TEST(HttpParser, KnowsWhenAClientWaitsForContinue) {
   EXPECT_EQ(parser.state(), HttpParser::State::body);
   EXPECT_TRUE(parser.expects_continue());
   EXPECT_EQ(parser.body_remaining(), 70000u);
+}
+
+TEST(HttpParser, AnOfferToUpgradeIsNotTaken) {  // some clients offer h2c with every first request
+  const Parsed parsed = parse("POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\nhi");
+  ASSERT_EQ(parsed.state, HttpParser::State::complete);
+  EXPECT_EQ(parsed.request.body, "hi");
+  EXPECT_TRUE(parsed.request.keep_alive);
 }
 
 TEST(HttpParser, OldClientsCloseUnlessTheyAskNot) {

@@ -22,6 +22,7 @@ class ServerRig {
   struct Options {
     Config config;
     NullBackendConfig backend;
+    bool handle_signals = false;
   };
   static Options options() {
     Options o;
@@ -54,7 +55,7 @@ class ServerRig {
     }
     server = std::make_unique<Server>(config, routes, tls.get());
     KVASIR_ASSERT(server->listen().ok());
-    thread = std::thread([this] { server->run(false, [this] { models.drain(); }); });
+    thread = std::thread([this, signals = o.handle_signals] { server->run(signals, [this] { models.drain(); }); });
   }
   ~ServerRig() {
     stop();

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <csignal>
 #include <thread>
 #include <vector>
 
@@ -178,6 +179,13 @@ TEST(Server, ExpectContinueIsAnswered) {
   EXPECT_EQ(client.read_response().status, 100);
   client.send(body);
   EXPECT_EQ(client.read_response().status, 200);
+}
+
+TEST(Server, AnEndlessChunkHeaderIsRefused) {
+  ServerRig rig;
+  TestClient client(rig.port());
+  client.send("POST /tokenize HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;" + std::string(300'000, 'x'));
+  EXPECT_EQ(client.read_response().status, 400);
 }
 
 TEST(Server, HeadAnswersWithoutABody) {
@@ -359,6 +367,19 @@ TEST(Server, DrainFinishesWhatRunsAndRefusesTheRest) {
   EXPECT_TRUE(running.read_until("data: [DONE]"));
   rig.thread.join();
   EXPECT_FALSE(TestClient(rig.port()).connected());
+}
+
+TEST(Server, ASignalDrains) {
+  ServerRig::Options o = slow_backend();
+  o.handle_signals = true;
+  ServerRig rig(o);
+  TestClient running(rig.port());
+  running.send(post(kChat, chat_body("s", 100, R"("stream":true)")));
+  ASSERT_TRUE(running.read_until("\"content\":\""));
+  ::kill(::getpid(), SIGTERM);
+  EXPECT_TRUE(running.read_until("data: [DONE]"));
+  rig.thread.join();
+  EXPECT_TRUE(rig.routes.draining());
 }
 
 TEST(Server, DrainCutsOffWhatTakesTooLong) {
