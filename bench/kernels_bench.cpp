@@ -36,12 +36,12 @@ double best_seconds(const std::function<void()>& work, int runs = 7) {
 
 // 8 x 16 independent multiply-adds on registers alone, of the values left there by nothing: only their time counts.
 #define KVASIR_REPEAT_8(x) x x x x x x x x
-#define KVASIR_SIXTEEN(op)                                                                                            \
-  op " %%zmm30, %%zmm31, %%zmm0\n" op " %%zmm30, %%zmm31, %%zmm1\n" op " %%zmm30, %%zmm31, %%zmm2\n" op            \
-     " %%zmm30, %%zmm31, %%zmm3\n" op " %%zmm30, %%zmm31, %%zmm4\n" op " %%zmm30, %%zmm31, %%zmm5\n" op            \
-     " %%zmm30, %%zmm31, %%zmm6\n" op " %%zmm30, %%zmm31, %%zmm7\n" op " %%zmm30, %%zmm31, %%zmm8\n" op            \
-     " %%zmm30, %%zmm31, %%zmm9\n" op " %%zmm30, %%zmm31, %%zmm10\n" op " %%zmm30, %%zmm31, %%zmm11\n" op          \
-     " %%zmm30, %%zmm31, %%zmm12\n" op " %%zmm30, %%zmm31, %%zmm13\n" op " %%zmm30, %%zmm31, %%zmm14\n" op         \
+#define KVASIR_SIXTEEN(op)                                                                                 \
+  op " %%zmm30, %%zmm31, %%zmm0\n" op " %%zmm30, %%zmm31, %%zmm1\n" op " %%zmm30, %%zmm31, %%zmm2\n" op    \
+     " %%zmm30, %%zmm31, %%zmm3\n" op " %%zmm30, %%zmm31, %%zmm4\n" op " %%zmm30, %%zmm31, %%zmm5\n" op    \
+     " %%zmm30, %%zmm31, %%zmm6\n" op " %%zmm30, %%zmm31, %%zmm7\n" op " %%zmm30, %%zmm31, %%zmm8\n" op    \
+     " %%zmm30, %%zmm31, %%zmm9\n" op " %%zmm30, %%zmm31, %%zmm10\n" op " %%zmm30, %%zmm31, %%zmm11\n" op  \
+     " %%zmm30, %%zmm31, %%zmm12\n" op " %%zmm30, %%zmm31, %%zmm13\n" op " %%zmm30, %%zmm31, %%zmm14\n" op \
      " %%zmm30, %%zmm31, %%zmm15\n"
 #define KVASIR_CLOBBERS                                                                                               \
   "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", \
@@ -51,16 +51,17 @@ double best_seconds(const std::function<void()>& work, int runs = 7) {
 constexpr std::uint32_t kMultiplyAdds = 8 * 16;
 
 __attribute__((target("avx512f"))) void int8_multiply_adds() {
-  asm volatile(KVASIR_ZERO KVASIR_REPEAT_8(KVASIR_SIXTEEN("vpdpbusd")) ::: KVASIR_CLOBBERS);
+  asm volatile(KVASIR_ZERO KVASIR_REPEAT_8(KVASIR_SIXTEEN("vpdpbusd"))::: KVASIR_CLOBBERS);
 }
 
 __attribute__((target("avx512f"))) void fp32_multiply_adds() {
-  asm volatile(KVASIR_ZERO KVASIR_REPEAT_8(KVASIR_SIXTEEN("vfmadd231ps")) ::: KVASIR_CLOBBERS);
+  asm volatile(KVASIR_ZERO KVASIR_REPEAT_8(KVASIR_SIXTEEN("vfmadd231ps"))::: KVASIR_CLOBBERS);
 }
 
 class Bench {
  public:
-  Bench(const cpu::KernelTable& kernels, std::uint32_t threads, bool json) : kernels_(kernels), pool_(threads), json_(json) {}
+  Bench(const cpu::KernelTable& kernels, std::uint32_t threads, bool json)
+      : kernels_(kernels), pool_(threads), json_(json) {}
 
   void run() {
     measure_reading();
@@ -74,11 +75,13 @@ class Bench {
   void print(const std::string& figure, double value, const char* unit, const char* peer, double peer_value) const {
     const double ratio = peer_value > 0 ? value / peer_value : 0;
     if (json_)
-      std::printf("{\"figure\": \"%s\", \"value\": %.1f, \"unit\": \"%s\", \"peer\": \"%s\", \"peer_value\": %.1f, "
-                  "\"ratio\": %.3f, \"goal\": null, \"met\": null}\n",
-                  figure.c_str(), value, unit, peer, peer_value, ratio);
+      std::printf(
+          "{\"figure\": \"%s\", \"value\": %.1f, \"unit\": \"%s\", \"peer\": \"%s\", \"peer_value\": %.1f, "
+          "\"ratio\": %.3f, \"goal\": null, \"met\": null}\n",
+          figure.c_str(), value, unit, peer, peer_value, ratio);
     else
-      std::printf("%-34s %9.1f %-8s %5.0f %% of %s (%.1f)\n", figure.c_str(), value, unit, 100 * ratio, peer, peer_value);
+      std::printf("%-34s %9.1f %-8s %5.0f %% of %s (%.1f)\n", figure.c_str(), value, unit, 100 * ratio, peer,
+                  peer_value);
     std::fflush(stdout);
   }
 
@@ -129,7 +132,8 @@ class Bench {
   void gemm(PanelType type, std::uint32_t rows) {
     constexpr std::uint32_t kK = 576;
     const std::uint32_t panels = rows == 1 ? 192 * 60 : 192;
-    const std::size_t panel_bytes = kK / cpu::kGroup * (type == PanelType::q4_1 ? cpu::kQ41GroupBytes : cpu::kQ80GroupBytes);
+    const std::size_t panel_bytes =
+        kK / cpu::kGroup * (type == PanelType::q4_1 ? cpu::kQ41GroupBytes : cpu::kQ80GroupBytes);
     const std::size_t tile_bytes = kK / cpu::kGroup * cpu::kTileGroupBytes;
     AlignedBuffer<std::uint8_t> weights, tiles;
     AlignedBuffer<float> out;
@@ -145,16 +149,18 @@ class Bench {
     out.reserve(rows * stride);
     const std::uint32_t repeats = rows == 8 ? 50 : 1;
     const double seconds = best_seconds([&] {
-      for (std::uint32_t n = 0; n < repeats; ++n)
-        pool_.run(pool_.threads() * 6, [&](std::uint32_t task, std::uint32_t) {
-          const std::uint32_t tasks = pool_.threads() * 6;
-          for (std::uint32_t p = panels * task / tasks; p < panels * (task + 1) / tasks; ++p)
-            kernels_.gemm[static_cast<std::uint32_t>(type)]({weights.data() + p * panel_bytes, tiles.data(), tile_bytes, kK, rows,
-                                                             out.data() + p * cpu::kPanelColumns, stride, false});
-        });
-    }) / repeats;
-    const std::string name = std::string(type == PanelType::q4_1 ? "q4_1" : "q8_0") + " x int8, " + std::to_string(rows) +
-                             (rows == 1 ? " row" : " rows");
+                             for (std::uint32_t n = 0; n < repeats; ++n)
+                               pool_.run(pool_.threads() * 6, [&](std::uint32_t task, std::uint32_t) {
+                                 const std::uint32_t tasks = pool_.threads() * 6;
+                                 for (std::uint32_t p = panels * task / tasks; p < panels * (task + 1) / tasks; ++p)
+                                   kernels_.gemm[static_cast<std::uint32_t>(type)](
+                                       {weights.data() + p * panel_bytes, tiles.data(), tile_bytes, kK, rows,
+                                        out.data() + p * cpu::kPanelColumns, stride, false});
+                               });
+                           }) /
+                           repeats;
+    const std::string name = std::string(type == PanelType::q4_1 ? "q4_1" : "q8_0") + " x int8, " +
+                             std::to_string(rows) + (rows == 1 ? " row" : " rows");
     const double gops = 2.0 * rows * kK * static_cast<double>(stride) / seconds / 1e9;
     if (rows == 1)
       print(name, static_cast<double>(panels * panel_bytes) / seconds / 1e9, "GB/s", "plain reading", read_gbs_);
@@ -171,7 +177,8 @@ class Bench {
       table.push_back(reinterpret_cast<const std::uint8_t*>(kv.data() + std::size_t{b} * kBlockTokens * kDim * 2));
     const std::vector<float> q(kDim * cpu::kQuerySlots, 0.1f);
     const std::vector<std::uint32_t> limits(queries, kKeys);
-    const cpu::AttentionTile tile{q.data(), limits.data(), queries, table.data(), 0, kBlockTokens * kDim * 2, kBlockTokens, kDim};
+    const cpu::AttentionTile tile{q.data(), limits.data(),           queries,      table.data(),
+                                  0,        kBlockTokens * kDim * 2, kBlockTokens, kDim};
     constexpr std::uint32_t kTasks = 60;
     const double seconds = best_seconds([&] {
       pool_.run(kTasks, [&](std::uint32_t, std::uint32_t) {

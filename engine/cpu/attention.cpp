@@ -35,9 +35,8 @@ void Attention::plan(std::span<const RowRun> runs) {
   partial_out_.reserve(partials_.size() * tile_floats());
   for (std::size_t i = 0; i < partials_.size(); ++i) partials_[i].out = partial_out_.data() + i * tile_floats();
   // The costly ones first, so that the threads end together.
-  std::stable_sort(tasks_.begin(), tasks_.end(), [](const Task& a, const Task& b) {
-    return a.segments * a.queries > b.segments * b.queries;
-  });
+  std::stable_sort(tasks_.begin(), tasks_.end(),
+                   [](const Task& a, const Task& b) { return a.segments * a.queries > b.segments * b.queries; });
 }
 
 void Attention::plan_run(std::uint32_t run, std::uint32_t split_segments) {

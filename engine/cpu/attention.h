@@ -13,16 +13,16 @@ namespace kvasir {
 
 // A run of rows of one sequence within a step.
 struct RowRun {
-  std::uint32_t first_row = 0;       // in the step's row buffers
+  std::uint32_t first_row = 0;  // in the step's row buffers
   std::uint32_t rows = 0;
-  std::uint32_t first_position = 0;  // of first_row
+  std::uint32_t first_position = 0;             // of first_row
   std::span<const std::uint8_t* const> blocks;  // the sequence's block table
 };
 
-// Causal attention of a step's rows over paged KV. Query vectors that read the same K/V head (the rows of a run times the
-// query heads of a group) are taken 12 at a time, several such tiles pass over one segment of keys while it is in L1.
-// Long single rows are cut into segments instead, computed by several threads and merged in order; a result does not
-// depend on which of the two happened.
+// Causal attention of a step's rows over paged KV. Query vectors that read the same K/V head (the rows of a run times
+// the query heads of a group) are taken 12 at a time, several such tiles pass over one segment of keys while it is in
+// L1. Long single rows are cut into segments instead, computed by several threads and merged in order; a result does
+// not depend on which of the two happened.
 class Attention {
  public:
   Attention(const cpu::KernelTable& kernels, ThreadPool& pool, KvLayout layout, std::uint32_t heads);
@@ -35,9 +35,9 @@ class Attention {
  private:
   struct Task {
     std::uint32_t run, kv_head;
-    std::uint32_t first_query, queries;    // query i: row i / group of the run, head kv_head * group + i % group
+    std::uint32_t first_query, queries;  // query i: row i / group of the run, head kv_head * group + i % group
     std::uint32_t first_segment, segments;
-    std::uint32_t partial;                 // first slot of partials_, where each segment's goes; kWhole: all segments here
+    std::uint32_t partial;  // first slot of partials_, where each segment's goes; kWhole: all segments here
   };
   struct Split {  // one query tile cut by segments: its partials lie one after the other
     Task whole;
@@ -71,8 +71,8 @@ class Attention {
   std::vector<Split> splits_;
   std::vector<cpu::AttentionPartial> partials_;
   AlignedBuffer<float> partial_out_;
-  std::vector<TileInput> inputs_;            // kTilesPerTask a thread
-  std::vector<AlignedBuffer<float>> outs_;   // kTilesPerTask + 1 tiles a thread
+  std::vector<TileInput> inputs_;           // kTilesPerTask a thread
+  std::vector<AlignedBuffer<float>> outs_;  // kTilesPerTask + 1 tiles a thread
 };
 
 }  // namespace kvasir

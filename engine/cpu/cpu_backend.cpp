@@ -1,9 +1,9 @@
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <string>
 #include <thread>
 #include <utility>
+
+#include <sys/mman.h>
 
 #include "engine/cpu/cpu_backends.h"
 #include "engine/cpu/forward.h"
@@ -15,16 +15,16 @@
 namespace kvasir {
 namespace {
 
-// Attention walks through pieces of 4 KiB all over the pool: in small pages each would be a miss of the address cache. A
-// wish only; a pool is still resident only where it was written, in steps of a huge page.
+// Attention walks through pieces of 4 KiB all over the pool: in small pages each would be a miss of the address cache.
+// A wish only; a pool is still resident only where it was written, in steps of a huge page.
 void ask_for_huge_pages(HostBlockMemory& memory) {
   const std::span<std::byte> last = memory.bytes(BlockId(memory.block_count() - 1));
   std::byte* first = memory.bytes(BlockId(0)).data();
   madvise(first, static_cast<std::size_t>(last.data() + last.size() - first), MADV_HUGEPAGE);
 }
 
-constexpr std::uint32_t kRowsMax = 512;       // of one forward pass; bounds the activations
-constexpr std::uint32_t kLogitRowsMax = 32;   // of one output product; bounds the logits held beside the results
+constexpr std::uint32_t kRowsMax = 512;      // of one forward pass; bounds the activations
+constexpr std::uint32_t kLogitRowsMax = 32;  // of one output product; bounds the logits held beside the results
 
 class CpuBackend final : public Backend {
  public:
@@ -107,7 +107,8 @@ class CpuBackend final : public Backend {
     if (rows_ == 0) return;
     forward_.run(runs_);
     for (std::size_t i = 0; i < logit_rows_.size(); i += kLogitRowsMax)
-      deliver(batch, std::span(logit_rows_).subspan(i, std::min<std::size_t>(kLogitRowsMax, logit_rows_.size() - i)), result);
+      deliver(batch, std::span(logit_rows_).subspan(i, std::min<std::size_t>(kLogitRowsMax, logit_rows_.size() - i)),
+              result);
     runs_.clear();
     logit_rows_.clear();
     rows_ = 0;
@@ -152,8 +153,9 @@ Result<std::unique_ptr<Backend>> make_cpu_backend(const GgufFile& file, const Mo
                                                   const BackendOptions& options) {
   const std::uint32_t block_tokens = options.block_tokens;
   if (block_tokens < 16 || cpu::kSegmentTokens % block_tokens != 0)
-    return error(ErrorCode::invalid_argument, "the cpu backend needs block_tokens of 16, 32, 64 or 128, not " +
-                                                  std::to_string(block_tokens), "block_tokens");
+    return error(ErrorCode::invalid_argument,
+                 "the cpu backend needs block_tokens of 16, 32, 64 or 128, not " + std::to_string(block_tokens),
+                 "block_tokens");
   Result<const cpu::KernelTable*> kernels = find_kernels(options.kernel_class);
   if (!kernels.ok()) return std::move(kernels).error();
   Result<std::unique_ptr<HostBlockMemory>> memory =
@@ -164,7 +166,8 @@ Result<std::unique_ptr<Backend>> make_cpu_backend(const GgufFile& file, const Mo
   if (!model.ok()) return std::move(model).error();
   const std::size_t pool_tokens = std::size_t{memory.value()->block_count()} * block_tokens;
   const auto positions = static_cast<std::uint32_t>(std::min<std::size_t>(config.context_tokens, pool_tokens));
-  const std::uint32_t threads = options.threads != 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
+  const std::uint32_t threads =
+      options.threads != 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
   return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(std::move(model).value(), *kernels.value(), threads,
                                                                block_tokens, std::move(memory).value(), positions));
 }

@@ -17,8 +17,8 @@ std::size_t whole_panels(std::size_t columns) { return (columns + kPanelColumns 
 
 }  // namespace
 
-Forward::Forward(const PackedModel& model, const cpu::KernelTable& kernels, ThreadPool& pool, std::uint32_t block_tokens,
-                 std::uint32_t positions)
+Forward::Forward(const PackedModel& model, const cpu::KernelTable& kernels, ThreadPool& pool,
+                 std::uint32_t block_tokens, std::uint32_t positions)
     : model_(model),
       config_(model.config),
       kernels_(kernels),
@@ -101,7 +101,8 @@ void Forward::turn(std::span<const ForwardRun> runs) {
 void Forward::normalize(const std::vector<float>& weight) {
   for_rows([&](std::uint32_t row) {
     float* normalized = normalized_.data() + row * hidden_columns_;
-    kernels_.rms_norm(x_.data() + row * hidden_columns_, weight.data(), config_.hidden, config_.rms_epsilon, normalized);
+    kernels_.rms_norm(x_.data() + row * hidden_columns_, weight.data(), config_.hidden, config_.rms_epsilon,
+                      normalized);
     hidden_in_.set_row(kernels_, row, normalized);
   });
 }
@@ -137,7 +138,8 @@ void Forward::rotate_and_store(std::uint32_t layer, std::span<const ForwardRun> 
   });
 }
 
-void Forward::store_kv(std::uint32_t layer, const ForwardRun& run, std::uint32_t index, const float* k, const float* v) {
+void Forward::store_kv(std::uint32_t layer, const ForwardRun& run, std::uint32_t index, const float* k,
+                       const float* v) {
   const std::uint32_t position = run.first_position + index;
   std::uint8_t* block = run.blocks[position / layout_.block_tokens];
   const std::uint32_t slot = position % layout_.block_tokens;
@@ -167,7 +169,8 @@ const float* Forward::logits(std::span<const std::uint32_t> rows) {
   selected_.reserve(count * std::size_t{config_.hidden});
   for (std::uint32_t i = 0; i < count; ++i) {
     KVASIR_ASSERT(rows[i] < rows_);
-    std::copy_n(x_.data() + rows[i] * hidden_columns_, config_.hidden, selected_.data() + i * std::size_t{config_.hidden});
+    std::copy_n(x_.data() + rows[i] * hidden_columns_, config_.hidden,
+                selected_.data() + i * std::size_t{config_.hidden});
   }
   const PackedMatrix* consumers[] = {&model_.output};
   output_in_.shape(count, config_.hidden, consumers);

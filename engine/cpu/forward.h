@@ -21,8 +21,8 @@ struct ForwardRun {
   std::span<std::uint8_t* const> blocks;
 };
 
-// The transformer over rows of many sequences: writes their KV, leaves their last hidden states, turns those into logits
-// where asked. Called by one thread; works on the pool's. Its scratch memory grows with the rows of a call.
+// The transformer over rows of many sequences: writes their KV, leaves their last hidden states, turns those into
+// logits where asked. Called by one thread; works on the pool's. Its scratch memory grows with the rows of a call.
 class Forward {
  public:
   Forward(const PackedModel& model, const cpu::KernelTable& kernels, ThreadPool& pool, std::uint32_t block_tokens,
@@ -56,7 +56,7 @@ class Forward {
   const RopeTable rope_;
   std::uint32_t rows_ = 0;
   std::vector<RowRun> row_runs_;
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> places_;  // (rows) run, index in it
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> places_;              // (rows) run, index in it
   const std::size_t q_columns_, kv_columns_, hidden_columns_, ffn_columns_;  // rounded up to whole panels
   AlignedBuffer<float> x_, normalized_, q_, k_, v_, attended_, gated_, cosines_, sines_, selected_, logits_;
   Activations hidden_in_, attended_in_, gated_in_, output_in_;

@@ -39,7 +39,8 @@ Result<const cpu::KernelTable*> find_kernels(std::string_view name) {
     allowed += (allowed.empty() ? "" : ", ") + std::string(table->name);
   }
   return error(ErrorCode::invalid_argument,
-               "kernel class '" + std::string(name) + "' cannot run here; this machine has: " + allowed, "kernel_class");
+               "kernel class '" + std::string(name) + "' cannot run here; this machine has: " + allowed,
+               "kernel_class");
 }
 
 }  // namespace kvasir

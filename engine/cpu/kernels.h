@@ -50,8 +50,8 @@ struct PanelGemm {
 
 // Up to kQueryTile query vectors that read the same K/V head.
 struct AttentionTile {
-  const float* q;             // [head_dim][kQuerySlots], scaled
-  const uint32_t* limits;     // (queries) keys each may see: 0 .. limits[i] - 1; ascending
+  const float* q;          // [head_dim][kQuerySlots], scaled
+  const uint32_t* limits;  // (queries) keys each may see: 0 .. limits[i] - 1; ascending
   uint32_t queries;
   const uint8_t* const* blocks;  // block table of the sequence
   size_t k_offset, v_offset;     // of this layer and head in a block; K f16 [head_dim][block_tokens], V f16

@@ -10,7 +10,7 @@ namespace {
 
 struct V {
   static constexpr uint32_t kLanes = 16;
-  static constexpr uint32_t kGemmRows = 8;   // accumulators, 8 weight vectors and temporaries fit 32 registers
+  static constexpr uint32_t kGemmRows = 8;  // accumulators, 8 weight vectors and temporaries fit 32 registers
   static constexpr uint32_t kQueries = 12;
   using F = __m512;
   using I = __m512i;
@@ -40,15 +40,14 @@ struct V {
     return _mm512_mask_mov_ps(other, static_cast<__mmask16>((1u << count) - 1), v);
   }
   static float horizontal_max(F v) { return _mm512_reduce_max_ps(v); }
-  static F load_f16(const void* p) {
-    return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
-  }
+  static F load_f16(const void* p) { return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p))); }
   static F load_bf16(const void* p) {
     const I wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
     return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
   }
   static void store_f16(uint16_t* p, F v) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                        _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
 
   static I zero_int() { return _mm512_setzero_si512(); }
@@ -56,9 +55,7 @@ struct V {
   static F to_float(I v) { return _mm512_cvtepi32_ps(v); }
   static I add_int(I a, I b) { return _mm512_add_epi32(a, b); }
   static int32_t horizontal_sum_int(I v) { return _mm512_reduce_add_epi32(v); }
-  static void store_int8(uint8_t* p, I v) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(v));
-  }
+  static void store_int8(uint8_t* p, I v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(v)); }
   static void prefetch(const uint8_t* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
   static I load_bytes(const uint8_t* p) { return _mm512_loadu_si512(p); }
   static I low_nibbles(I v) { return _mm512_and_si512(v, _mm512_set1_epi8(15)); }
@@ -68,9 +65,9 @@ struct V {
     __builtin_memcpy(&value, p, sizeof value);
     return _mm512_set1_epi32(value);
   }
-  // R rows of 32 activations each. A dot product instruction waits four cycles for the one before and two could start in
-  // each, so about eight sums grow side by side: those of the rows, or several for each row (integers add up exactly in
-  // any order).
+  // R rows of 32 activations each. A dot product instruction waits four cycles for the one before and two could start
+  // in each, so about eight sums grow side by side: those of the rows, or several for each row (integers add up exactly
+  // in any order).
   template <uint32_t R>
   static void add_dots(const I* weights, const uint8_t* x, I* dots) {
     constexpr uint32_t kSums = R <= 2 ? 4 : R <= 4 ? 2 : 1;

@@ -12,8 +12,12 @@ struct V {
   static constexpr uint32_t kLanes = 16;
   static constexpr uint32_t kGemmRows = 4;
   static constexpr uint32_t kQueries = 6;
-  struct F { float v[kLanes]; };
-  struct I { int32_t v[kLanes]; };  // of weights: 4 bytes each, the first lowest
+  struct F {
+    float v[kLanes];
+  };
+  struct I {
+    int32_t v[kLanes];
+  };  // of weights: 4 bytes each, the first lowest
 
   template <class Function>
   static F each(Function&& f) {
@@ -29,22 +33,44 @@ struct V {
   }
 
   static F zero() { return set1(0.0f); }
-  static F set1(float x) { return each([&](uint32_t) { return x; }); }
-  static F load(const float* p) { return each([&](uint32_t i) { return p[i]; }); }
+  static F set1(float x) {
+    return each([&](uint32_t) { return x; });
+  }
+  static F load(const float* p) {
+    return each([&](uint32_t i) { return p[i]; });
+  }
   static void store(float* p, const F& a) { __builtin_memcpy(p, a.v, sizeof a.v); }
   static F fma(const F& a, const F& b, const F& c) {
     return each([&](uint32_t i) { return __builtin_fmaf(a.v[i], b.v[i], c.v[i]); });
   }
-  static F add(const F& a, const F& b) { return each([&](uint32_t i) { return a.v[i] + b.v[i]; }); }
-  static F sub(const F& a, const F& b) { return each([&](uint32_t i) { return a.v[i] - b.v[i]; }); }
-  static F mul(const F& a, const F& b) { return each([&](uint32_t i) { return a.v[i] * b.v[i]; }); }
-  static F div(const F& a, const F& b) { return each([&](uint32_t i) { return a.v[i] / b.v[i]; }); }
+  static F add(const F& a, const F& b) {
+    return each([&](uint32_t i) { return a.v[i] + b.v[i]; });
+  }
+  static F sub(const F& a, const F& b) {
+    return each([&](uint32_t i) { return a.v[i] - b.v[i]; });
+  }
+  static F mul(const F& a, const F& b) {
+    return each([&](uint32_t i) { return a.v[i] * b.v[i]; });
+  }
+  static F div(const F& a, const F& b) {
+    return each([&](uint32_t i) { return a.v[i] / b.v[i]; });
+  }
   // As the vector instructions: the second operand where they do not compare.
-  static F max(const F& a, const F& b) { return each([&](uint32_t i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; }); }
-  static F min(const F& a, const F& b) { return each([&](uint32_t i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; }); }
-  static F abs(const F& a) { return each([&](uint32_t i) { return __builtin_fabsf(a.v[i]); }); }
-  static F round(const F& a) { return each([&](uint32_t i) { return __builtin_nearbyintf(a.v[i]); }); }
-  static F swap_pairs(const F& a) { return each([&](uint32_t i) { return a.v[i ^ 1]; }); }
+  static F max(const F& a, const F& b) {
+    return each([&](uint32_t i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+  }
+  static F min(const F& a, const F& b) {
+    return each([&](uint32_t i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
+  }
+  static F abs(const F& a) {
+    return each([&](uint32_t i) { return __builtin_fabsf(a.v[i]); });
+  }
+  static F round(const F& a) {
+    return each([&](uint32_t i) { return __builtin_nearbyintf(a.v[i]); });
+  }
+  static F swap_pairs(const F& a) {
+    return each([&](uint32_t i) { return a.v[i ^ 1]; });
+  }
   static F times_power_of_2(const F& a, const F& n) {
     return each([&](uint32_t i) {
       const uint32_t bits = bits_of(a.v[i]) + (static_cast<uint32_t>(round_to_int(n.v[i])) << 23);
@@ -72,10 +98,18 @@ struct V {
     for (uint32_t i = 0; i < kLanes; ++i) p[i] = float_to_half(a.v[i]);
   }
 
-  static I zero_int() { return each_int([](uint32_t) { return 0; }); }
-  static I to_int(const F& a) { return each_int([&](uint32_t i) { return round_to_int(a.v[i]); }); }
-  static F to_float(const I& a) { return each([&](uint32_t i) { return static_cast<float>(a.v[i]); }); }
-  static I add_int(const I& a, const I& b) { return each_int([&](uint32_t i) { return a.v[i] + b.v[i]; }); }
+  static I zero_int() {
+    return each_int([](uint32_t) { return 0; });
+  }
+  static I to_int(const F& a) {
+    return each_int([&](uint32_t i) { return round_to_int(a.v[i]); });
+  }
+  static F to_float(const I& a) {
+    return each([&](uint32_t i) { return static_cast<float>(a.v[i]); });
+  }
+  static I add_int(const I& a, const I& b) {
+    return each_int([&](uint32_t i) { return a.v[i] + b.v[i]; });
+  }
   static int32_t horizontal_sum_int(const I& a) {
     int32_t sum = 0;
     for (uint32_t i = 0; i < kLanes; ++i) sum += a.v[i];
@@ -90,8 +124,12 @@ struct V {
     __builtin_memcpy(r.v, p, sizeof r.v);
     return r;
   }
-  static I low_nibbles(const I& a) { return each_int([&](uint32_t i) { return a.v[i] & 0x0F0F0F0F; }); }
-  static I high_nibbles(const I& a) { return each_int([&](uint32_t i) { return (a.v[i] >> 4) & 0x0F0F0F0F; }); }
+  static I low_nibbles(const I& a) {
+    return each_int([&](uint32_t i) { return a.v[i] & 0x0F0F0F0F; });
+  }
+  static I high_nibbles(const I& a) {
+    return each_int([&](uint32_t i) { return (a.v[i] >> 4) & 0x0F0F0F0F; });
+  }
   template <uint32_t R>
   static void dots_unsigned4(const I* weights, const uint8_t* x, I* dots) {
     for (uint32_t r = 0; r < R; ++r) dots[r] = dot(weights, x + r * kGroup, 0);
@@ -136,8 +174,8 @@ struct V {
     const uint32_t sign = static_cast<uint32_t>(half & 0x8000) << 16;
     const uint32_t exponent = (half >> 10) & 31, mantissa = half & 1023;
     if (exponent == 31) return float_of(sign | 0x7F800000 | mantissa << 13);
-    const float magnitude = exponent == 0 ? static_cast<float>(mantissa) * 0x1p-24f
-                                          : float_of((exponent + 112) << 23 | mantissa << 13);
+    const float magnitude =
+        exponent == 0 ? static_cast<float>(mantissa) * 0x1p-24f : float_of((exponent + 112) << 23 | mantissa << 13);
     return sign != 0 ? -magnitude : magnitude;
   }
   // Of a finite value in the range of f16: to nearest, ties to even.

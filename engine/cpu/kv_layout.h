@@ -10,8 +10,8 @@ namespace kvasir {
 // The bytes of a block in the cpu backend's pool: f16, [layer][K|V][kv_head], and inside
 //   K  [dim][token]   16 keys of one dimension are one vector load, so scores need no transpose and no horizontal sum
 //   V  [token][dim]   16 dimensions of one value are one vector load
-// DESIGN.md draws K as [token][dim] too; the transposed K is worth its strided writes, as K is read once per later token
-// and written once. A full block has no byte that its token ids did not decide.
+// DESIGN.md draws K as [token][dim] too; the transposed K is worth its strided writes, as K is read once per later
+// token and written once. A full block has no byte that its token ids did not decide.
 struct KvLayout {
   std::uint32_t layers = 0, kv_heads = 0, head_dim = 0, block_tokens = 0;
 

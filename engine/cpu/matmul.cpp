@@ -86,8 +86,8 @@ std::size_t Activations::tile_bytes(cpu::PanelType type) const {
 }
 
 const std::uint8_t* Activations::tile(cpu::PanelType type, std::uint32_t row) const {
-  const auto* tiles = cpu::wants_int8(type) ? int8_tiles_.data()
-                                            : reinterpret_cast<const std::uint8_t*>(float_tiles_.data());
+  const auto* tiles =
+      cpu::wants_int8(type) ? int8_tiles_.data() : reinterpret_cast<const std::uint8_t*>(float_tiles_.data());
   return tiles + row / kTileRows * tile_bytes(type);
 }
 

@@ -35,13 +35,14 @@ class Activations {
 // One matrix of a product and where its columns go: out[row * out_stride + column].
 struct Product {
   const PackedMatrix* matrix = nullptr;
-  float* out = nullptr;           // room for panels() * 16 columns a row
+  float* out = nullptr;  // room for panels() * 16 columns a row
   std::size_t out_stride = 0;
-  bool add = false;               // to what is there
+  bool add = false;  // to what is there
 };
 
 // All the products, of the same rows, in one parallel loop.
-void multiply(const cpu::KernelTable& kernels, ThreadPool& pool, const Activations& x, std::initializer_list<Product> products);
+void multiply(const cpu::KernelTable& kernels, ThreadPool& pool, const Activations& x,
+              std::initializer_list<Product> products);
 
 // out = silu(x . gate) * (x . up), without storing the factors. `out` has room for panels() * 16 columns a row.
 void multiply_gated(const cpu::KernelTable& kernels, ThreadPool& pool, const Activations& x, const PackedMatrix& gate,

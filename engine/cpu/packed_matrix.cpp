@@ -1,9 +1,9 @@
 #include "engine/cpu/packed_matrix.h"
 
-#include <sys/mman.h>
-
 #include <cstring>
 #include <new>
+
+#include <sys/mman.h>
 
 #include "engine/model/dequantize.h"
 #include "storage/base/assert.h"
@@ -17,11 +17,16 @@ using cpu::PanelType;
 
 PanelType panel_type(std::uint32_t tensor_type) {
   switch (static_cast<TensorType>(tensor_type)) {
-    case TensorType::q4_1: return PanelType::q4_1;
-    case TensorType::q8_0: return PanelType::q8_0;
-    case TensorType::f16: return PanelType::f16;
-    case TensorType::bf16: return PanelType::bf16;
-    case TensorType::f32: return PanelType::f32;
+    case TensorType::q4_1:
+      return PanelType::q4_1;
+    case TensorType::q8_0:
+      return PanelType::q8_0;
+    case TensorType::f16:
+      return PanelType::f16;
+    case TensorType::bf16:
+      return PanelType::bf16;
+    case TensorType::f32:
+      return PanelType::f32;
   }
   KVASIR_ASSERT(!"a tensor type without panels");
   return PanelType::f32;
@@ -29,11 +34,15 @@ PanelType panel_type(std::uint32_t tensor_type) {
 
 std::size_t panel_bytes_of(PanelType type, std::size_t k) {
   switch (type) {
-    case PanelType::q4_1: return k / kGroup * cpu::kQ41GroupBytes;
-    case PanelType::q8_0: return k / kGroup * cpu::kQ80GroupBytes;
+    case PanelType::q4_1:
+      return k / kGroup * cpu::kQ41GroupBytes;
+    case PanelType::q8_0:
+      return k / kGroup * cpu::kQ80GroupBytes;
     case PanelType::f16:
-    case PanelType::bf16: return k * kPanelColumns * 2;
-    case PanelType::f32: return k * kPanelColumns * 4;
+    case PanelType::bf16:
+      return k * kPanelColumns * 2;
+    case PanelType::f32:
+      return k * kPanelColumns * 4;
   }
   return 0;
 }
@@ -58,7 +67,8 @@ void pack_q8_0(const std::uint8_t* row, std::uint32_t k, std::uint32_t lane, std
 
 void pack_elements(const std::uint8_t* row, std::uint32_t k, std::uint32_t lane, std::uint32_t element,
                    std::uint8_t* panel) {
-  for (std::uint32_t i = 0; i < k; ++i) std::memcpy(panel + (i * kPanelColumns + lane) * element, row + i * element, element);
+  for (std::uint32_t i = 0; i < k; ++i)
+    std::memcpy(panel + (i * kPanelColumns + lane) * element, row + i * element, element);
 }
 
 float half_at(const std::uint8_t* p) {
@@ -128,11 +138,19 @@ PackedMatrix PackedMatrix::pack(const GgufTensor& tensor, std::span<std::uint8_t
     std::uint8_t* panel = memory.data() + c / kPanelColumns * matrix.panel_bytes_;
     const std::uint32_t lane = c % kPanelColumns;
     switch (matrix.type_) {
-      case PanelType::q4_1: pack_q4_1(source, matrix.k_, lane, panel); break;
-      case PanelType::q8_0: pack_q8_0(source, matrix.k_, lane, panel); break;
+      case PanelType::q4_1:
+        pack_q4_1(source, matrix.k_, lane, panel);
+        break;
+      case PanelType::q8_0:
+        pack_q8_0(source, matrix.k_, lane, panel);
+        break;
       case PanelType::f16:
-      case PanelType::bf16: pack_elements(source, matrix.k_, lane, 2, panel); break;
-      case PanelType::f32: pack_elements(source, matrix.k_, lane, 4, panel); break;
+      case PanelType::bf16:
+        pack_elements(source, matrix.k_, lane, 2, panel);
+        break;
+      case PanelType::f32:
+        pack_elements(source, matrix.k_, lane, 4, panel);
+        break;
     }
   }
   return matrix;

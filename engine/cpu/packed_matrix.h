@@ -24,7 +24,8 @@ class WeightMemory {
 
 // A weight {in, out} repacked into panels of 16 output columns (the last one padded with zeros), each contiguous and in
 // the order in which a kernel reads it. For each group of 32 along K:
-//   q4_1  4 x [16 columns][4 bytes]: byte b of slot i has elements 4 i + b (low nibble) and 16 + 4 i + b (high); then f16
+//   q4_1  4 x [16 columns][4 bytes]: byte b of slot i has elements 4 i + b (low nibble) and 16 + 4 i + b (high); then
+//   f16
 //         scales [16], f16 minima [16]; 320 bytes
 //   q8_0  8 x [16 columns][4 bytes]: byte b of slot i has element 4 i + b, plus 128; then f16 scales [16]; 544 bytes
 // f16, bf16, f32: [k][16 columns].

@@ -12,8 +12,9 @@ namespace {
 Status check_widths(const ModelConfig& c) {
   const auto multiple_of_16 = [](std::uint32_t n) { return n > 0 && n % 16 == 0; };
   if (!multiple_of_16(c.head_dim) || c.head_dim > cpu::kHeadDimMax)
-    return error(ErrorCode::unsupported, "the cpu backend needs a head dimension that is a multiple of 16 and at most 256, not " +
-                                             std::to_string(c.head_dim));
+    return error(ErrorCode::unsupported,
+                 "the cpu backend needs a head dimension that is a multiple of 16 and at most 256, not " +
+                     std::to_string(c.head_dim));
   if (!multiple_of_16(c.hidden) || !multiple_of_16(c.ffn))
     return error(ErrorCode::unsupported, "the cpu backend needs widths that are multiples of 16, not " +
                                              std::to_string(c.hidden) + " and " + std::to_string(c.ffn));

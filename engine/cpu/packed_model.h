@@ -25,8 +25,8 @@ struct PackedModel {
   std::vector<PackedLayer> layers;
 };
 
-// Repacks tensor by tensor and gives the file's pages back on the way, so at no time are there two copies of more than a
-// layer. Errors: those of find_tensors; unsupported (a width the kernels cannot do).
+// Repacks tensor by tensor and gives the file's pages back on the way, so at no time are there two copies of more than
+// a layer. Errors: those of find_tensors; unsupported (a width the kernels cannot do).
 Result<PackedModel> pack_model(const GgufFile& file, const ModelConfig& config);
 
 }  // namespace kvasir

@@ -10,8 +10,8 @@
 
 namespace kvasir {
 
-// Runs short parallel loops. The caller works too, so a pool of N has N - 1 threads. Tasks are claimed one by one from a
-// shared counter: a thread that the system preempted between loops delays nothing, the others take its share. Between
+// Runs short parallel loops. The caller works too, so a pool of N has N - 1 threads. Tasks are claimed one by one from
+// a shared counter: a thread that the system preempted between loops delays nothing, the others take its share. Between
 // loops a worker looks for work for about 50 us, then sleeps until the next loop; an idle pool costs nothing.
 //
 // One caller at a time. Loops don't nest.
@@ -28,9 +28,12 @@ class ThreadPool {
   template <class Task>
   void run(std::uint32_t count, Task&& task) {
     using Plain = std::remove_reference_t<Task>;
-    run_tasks(count, [](void* context, std::uint32_t index, std::uint32_t thread) {
-      (*static_cast<Plain*>(context))(index, thread);
-    }, const_cast<void*>(static_cast<const void*>(&task)));
+    run_tasks(
+        count,
+        [](void* context, std::uint32_t index, std::uint32_t thread) {
+          (*static_cast<Plain*>(context))(index, thread);
+        },
+        const_cast<void*>(static_cast<const void*>(&task)));
   }
 
   static constexpr std::uint32_t kTasksMax = (1u << 20) - 1;  // of one loop
@@ -40,7 +43,7 @@ class ThreadPool {
 
   void run_tasks(std::uint32_t count, Function function, void* context);
   void work(std::uint32_t thread);
-  bool run_one(std::uint32_t thread);           // claims and runs a task; false: none left
+  bool run_one(std::uint32_t thread);            // claims and runs a task; false: none left
   bool wait_for_loop(std::uint64_t seen_epoch);  // false: the pool stops
 
   // Epoch of the loop (24 bits), its tasks (20), the next to claim (20): one word, so that a late claim is for the loop

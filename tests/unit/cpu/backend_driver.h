@@ -27,9 +27,11 @@ class BackendDriver {
     file_ = GgufFile::open(model_path).value();
     const ModelConfig config = read_model_config(*file_).value();
     backend_ = (kind == Kind::cpu ? make_cpu_backend(*file_, config, options)
-                                  : make_reference_backend(*file_, config, options)).value();
+                                  : make_reference_backend(*file_, config, options))
+                   .value();
     BlockMemory& memory = backend_->memory();
-    for (std::uint32_t i = 0; i < memory.block_count(); ++i) std::ranges::fill(memory.bytes(BlockId(i)), std::byte{0xFF});
+    for (std::uint32_t i = 0; i < memory.block_count(); ++i)
+      std::ranges::fill(memory.bytes(BlockId(i)), std::byte{0xFF});
   }
 
   Backend& backend() { return *backend_; }
@@ -51,7 +53,8 @@ class BackendDriver {
   }
 
   // ids[first..] of one sequence in one step.
-  SequenceInput input(std::span<const TokenId> ids, std::size_t first, std::uint32_t first_block, LogitsWanted wanted) const {
+  SequenceInput input(std::span<const TokenId> ids, std::size_t first, std::uint32_t first_block,
+                      LogitsWanted wanted) const {
     SequenceInput s;
     s.id = SequenceId(first_block);
     s.ids = ids;

@@ -1,8 +1,8 @@
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <cmath>
 #include <tuple>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_model.h"
@@ -64,7 +64,8 @@ TEST_F(CpuBackendTest, NeighboursInTheBatchChangeNothing) {
     alone.push_back(bits_of(logits));
   }
   Batch batch;
-  for (std::uint32_t i = 0; i < 8; ++i) batch.sequences.push_back(driver.input(sequences[i], 0, 12 * i, LogitsWanted::all));
+  for (std::uint32_t i = 0; i < 8; ++i)
+    batch.sequences.push_back(driver.input(sequences[i], 0, 12 * i, LogitsWanted::all));
   const BatchResult result = driver.run(std::move(batch));  // over 1,000 rows: more than one pass
   for (std::uint32_t i = 0; i < 8; ++i) {
     EXPECT_EQ(index_of(BlockId(static_cast<std::uint32_t>(result.sequences[i].id))), 12 * i);
@@ -173,7 +174,8 @@ TEST_P(CpuBackendTypesTest, EveryClassGivesTheSameBitsNearTheReference) {
   spec.tied_output = GetParam() == TinyType::q8_0;
   const std::string path = model(spec);
   const std::vector<TokenId> ids = random_ids(260, spec.vocabulary, 8);
-  const std::vector<float> truth = BackendDriver(path, options_of(""), BackendDriver::Kind::reference).prefill(ids, 260);
+  const std::vector<float> truth =
+      BackendDriver(path, options_of(""), BackendDriver::Kind::reference).prefill(ids, 260);
   std::string logits, kv;
   for (const std::string& kernel_class : available_kernel_classes()) {
     BackendDriver driver(path, options_of(kernel_class));
@@ -189,7 +191,8 @@ TEST_P(CpuBackendTypesTest, EveryClassGivesTheSameBitsNearTheReference) {
 std::string name_of(TinyType type) { return tensor_type_name(static_cast<std::uint32_t>(type)); }
 
 INSTANTIATE_TEST_SUITE_P(Types, CpuBackendTypesTest,
-                         ::testing::Values(TinyType::q4_1, TinyType::q8_0, TinyType::f16, TinyType::bf16, TinyType::f32),
+                         ::testing::Values(TinyType::q4_1, TinyType::q8_0, TinyType::f16, TinyType::bf16,
+                                           TinyType::f32),
                          [](const auto& test) { return name_of(test.param); });
 
 // Shapes of heads and blocks.
@@ -200,10 +203,12 @@ class CpuBackendShapesTest : public CpuBackendTest, public ::testing::WithParamI
 
 TEST_P(CpuBackendShapesTest, ChunksAndClassesGiveTheSameBits) {
   TinyModelSpec spec;
-  std::tie(spec.heads, spec.kv_heads, spec.head_dim) = std::tuple(GetParam().heads, GetParam().kv_heads, GetParam().head_dim);
+  std::tie(spec.heads, spec.kv_heads, spec.head_dim) =
+      std::tuple(GetParam().heads, GetParam().kv_heads, GetParam().head_dim);
   const std::string path = model(spec);
   const std::vector<TokenId> ids = random_ids(150, spec.vocabulary, 9);
-  const std::vector<float> truth = BackendDriver(path, options_of(""), BackendDriver::Kind::reference).prefill(ids, 150);
+  const std::vector<float> truth =
+      BackendDriver(path, options_of(""), BackendDriver::Kind::reference).prefill(ids, 150);
   std::string logits;
   for (const std::string& kernel_class : available_kernel_classes())
     for (const std::size_t chunk : {1u, 150u}) {

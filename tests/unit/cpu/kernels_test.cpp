@@ -1,14 +1,14 @@
 // Every kernel of every class that this machine has against the scalar class, bit for bit.
 #include "engine/cpu/kernels.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "engine/cpu/cpu_backends.h"
 #include "engine/cpu/kernel_dispatch.h"
@@ -69,7 +69,8 @@ std::vector<std::uint8_t> random_panel(PanelType type, std::uint32_t k, Random& 
     if (type == PanelType::f16) add_half(value);
     if (type == PanelType::bf16) bits >>= 16;
     if (type == PanelType::f16) continue;
-    for (std::uint32_t b = 0; b < (type == PanelType::f32 ? 4u : 2u); ++b) panel.push_back(static_cast<std::uint8_t>(bits >> (8 * b)));
+    for (std::uint32_t b = 0; b < (type == PanelType::f32 ? 4u : 2u); ++b)
+      panel.push_back(static_cast<std::uint8_t>(bits >> (8 * b)));
   }
   return panel;
 }
@@ -124,7 +125,9 @@ TEST_P(KernelsTest, IntegerDotsDoNotSaturate) {
         Random random(2);
         std::vector<std::uint8_t> panel = random_panel(type, kK, random);
         const std::size_t group = panel.size() / 2, weights = type == PanelType::q4_1 ? 256 : 512;
-        for (std::size_t g = 0; g < 2; ++g) std::fill_n(panel.begin() + static_cast<std::ptrdiff_t>(g * group), weights, static_cast<std::uint8_t>(weight));
+        for (std::size_t g = 0; g < 2; ++g)
+          std::fill_n(panel.begin() + static_cast<std::ptrdiff_t>(g * group), weights,
+                      static_cast<std::uint8_t>(weight));
         const std::vector<float> x(kK, sign);
         std::size_t tile_bytes = 0;
         const std::vector<std::uint8_t> tiles = tiles_of(kernels_, type, 1, kK, x, tile_bytes);
@@ -139,7 +142,8 @@ TEST_P(KernelsTest, IntegerDotsDoNotSaturate) {
 TEST_P(KernelsTest, GemmIsTheDotProduct) {
   Random random(3);
   constexpr std::uint32_t kK = 96, kColumns = 37;  // a last panel of 5 columns
-  for (const TensorType type : {TensorType::q4_1, TensorType::q8_0, TensorType::f16, TensorType::bf16, TensorType::f32}) {
+  for (const TensorType type :
+       {TensorType::q4_1, TensorType::q8_0, TensorType::f16, TensorType::bf16, TensorType::f32}) {
     std::vector<std::byte> file(row_bytes(type, kK) * kColumns);
     for (std::byte& b : file) b = static_cast<std::byte>(random.byte() & 0xBF);  // no exponent of a not-a-number
     for (std::size_t at = 0; type == TensorType::q4_1 && at < file.size(); at += 20)
@@ -162,8 +166,10 @@ TEST_P(KernelsTest, GemmIsTheDotProduct) {
       double truth = 0, scale = 0;
       for (std::uint32_t i = 0; i < kK; ++i) truth += double{row[i]} * x[i], scale += std::abs(double{row[i]});
       float out[16];
-      kernels_.gemm[static_cast<std::uint32_t>(matrix.type())]({matrix.panel(c / 16), tiles.data(), tile_bytes, kK, 1, out, 16, false});
-      EXPECT_NEAR(out[c % 16], truth, scale * (cpu::wants_int8(matrix.type()) ? 0.01 : 1e-5)) << tensor_type_name(tensor.type);
+      kernels_.gemm[static_cast<std::uint32_t>(matrix.type())](
+          {matrix.panel(c / 16), tiles.data(), tile_bytes, kK, 1, out, 16, false});
+      EXPECT_NEAR(out[c % 16], truth, scale * (cpu::wants_int8(matrix.type()) ? 0.01 : 1e-5))
+          << tensor_type_name(tensor.type);
     }
   }
 }
@@ -219,8 +225,11 @@ TEST_P(KernelsTest, SiluIsNearTheTruthAndFiniteEverywhere) {
 
 TEST_P(KernelsTest, HalvesAreRoundedAsTheFormatSaysAndFinite) {
   Random random(5);
-  std::vector<float> x = {0.0f, -0.0f, 1.0f, -2.5f, 65504.0f, 65520.0f, -1e30f, 1e-8f, 6e-8f, 2.9802322e-8f, 6.1e-5f, 6.103515625e-5f,
-                          1.00048828125f, 1.00146484375f, std::numeric_limits<float>::infinity(), 3e-5f};
+  std::vector<float> x = {
+      0.0f,     -0.0f,           1.0f,           -2.5f,          65504.0f,
+      65520.0f, -1e30f,          1e-8f,          6e-8f,          2.9802322e-8f,
+      6.1e-5f,  6.103515625e-5f, 1.00048828125f, 1.00146484375f, std::numeric_limits<float>::infinity(),
+      3e-5f};
   for (int i = 0; i < 4096; ++i) x.push_back(std::ldexp(random.uniform(1.0f), i % 44 - 28));
   std::vector<std::uint16_t> a(x.size()), b(x.size());
   kernels_.to_f16(x.data(), static_cast<std::uint32_t>(x.size()), a.data());
@@ -255,10 +264,13 @@ struct AttentionInput {
     for (std::uint32_t b = 0; b < blocks; ++b)
       table.push_back(reinterpret_cast<const std::uint8_t*>(halves.data() + b * head_halves * 2));
     q = random.floats(std::size_t{c.head_dim} * cpu::kQuerySlots);
-    for (std::uint32_t i = 0; i < c.queries; ++i) limits.push_back(std::max(1u, c.keys + i + 1 > c.queries ? c.keys + i + 1 - c.queries : 1));
+    for (std::uint32_t i = 0; i < c.queries; ++i)
+      limits.push_back(std::max(1u, c.keys + i + 1 > c.queries ? c.keys + i + 1 - c.queries : 1));
     tile = {q.data(), limits.data(), c.queries, table.data(), 0, head_halves * 2, c.block_tokens, c.head_dim};
   }
-  float k(std::uint32_t key, std::uint32_t d) const { return at(key, d * shape.block_tokens + key % shape.block_tokens); }
+  float k(std::uint32_t key, std::uint32_t d) const {
+    return at(key, d * shape.block_tokens + key % shape.block_tokens);
+  }
   float v(std::uint32_t key, std::uint32_t d) const {
     return at(key, shape.block_tokens * shape.head_dim + key % shape.block_tokens * shape.head_dim + d);
   }
@@ -291,9 +303,10 @@ std::vector<float> attend_all(const KernelTable& kernels, const AttentionInput& 
 
 TEST_P(KernelsTest, AttentionEqualsScalarAndTheTruth) {
   Random random(6);
-  for (const AttentionCase& c : {AttentionCase{64, 32, 12, 300}, AttentionCase{64, 32, 3, 1}, AttentionCase{16, 16, 1, 128},
-                                 AttentionCase{48, 64, 7, 129}, AttentionCase{128, 128, 12, 140}, AttentionCase{256, 16, 5, 33},
-                                 AttentionCase{80, 32, 11, 257}, AttentionCase{64, 16, 2, 17}}) {
+  for (const AttentionCase& c :
+       {AttentionCase{64, 32, 12, 300}, AttentionCase{64, 32, 3, 1}, AttentionCase{16, 16, 1, 128},
+        AttentionCase{48, 64, 7, 129}, AttentionCase{128, 128, 12, 140}, AttentionCase{256, 16, 5, 33},
+        AttentionCase{80, 32, 11, 257}, AttentionCase{64, 16, 2, 17}}) {
     const AttentionInput in(c, random);
     const std::vector<float> own = attend_all(kernels_, in);
     ASSERT_EQ(bytes_of(own), bytes_of(attend_all(scalar_, in))) << c.head_dim << " " << c.keys;
@@ -306,7 +319,8 @@ TEST_P(KernelsTest, AttentionEqualsScalarAndTheTruth) {
         sum += std::exp(score);
         for (std::uint32_t d = 0; d < c.head_dim; ++d) out[d] += std::exp(score) * in.v(key, d);
       }
-      for (std::uint32_t d = 0; d < c.head_dim; ++d) ASSERT_NEAR(own[i * c.head_dim + d], out[d] / sum, 1e-4) << i << " " << d;
+      for (std::uint32_t d = 0; d < c.head_dim; ++d)
+        ASSERT_NEAR(own[i * c.head_dim + d], out[d] / sum, 1e-4) << i << " " << d;
     }
   }
 }

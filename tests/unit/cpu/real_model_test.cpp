@@ -32,12 +32,14 @@ class RealModelTest : public ::testing::TestWithParam<std::string> {
     return o;
   }
   // Logits of the last position, after chunks of `chunk` tokens.
-  static std::string last_logits(BackendDriver& driver, std::span<const TokenId> ids, std::size_t chunk, std::uint32_t first_block) {
+  static std::string last_logits(BackendDriver& driver, std::span<const TokenId> ids, std::size_t chunk,
+                                 std::uint32_t first_block) {
     std::string bits;
     for (std::size_t at = 0; at < ids.size(); at += chunk) {
       Batch batch;
       const std::size_t end = std::min(at + chunk, ids.size());
-      batch.sequences.push_back(driver.input(ids.first(end), at, first_block, end == ids.size() ? LogitsWanted::last : LogitsWanted::none));
+      batch.sequences.push_back(
+          driver.input(ids.first(end), at, first_block, end == ids.size() ? LogitsWanted::last : LogitsWanted::none));
       bits = bits_of(driver.run(std::move(batch)).sequences[0].logits);
     }
     return bits;

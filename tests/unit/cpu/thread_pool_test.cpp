@@ -1,7 +1,5 @@
 #include "engine/cpu/thread_pool.h"
 
-#include <gtest/gtest.h>
-
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -9,6 +7,8 @@
 #include <numeric>
 #include <thread>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace kvasir {
 namespace {
