@@ -131,8 +131,8 @@ TEST_F(LogitsParity, CpuIsCloseToFullPrecision) {
   EXPECT_NEAR(sum / truth_sum, 1.0, 0.01);
 }
 
-// Mean over positions of KL(reference || cpu). The bound is 1.1 times what llama.cpp has on the same rows of the same
-// file with its CPU backend (int8 activations by group of 32, f16 KV), measured by bench/.
+// Mean over positions of KL(reference || cpu), printed so that another engine's figure on the same rows can stand beside
+// it. The ceiling is ours (0.0058 was measured on the rows up to 200 tokens), not another engine's.
 TEST_F(LogitsParity, CpuDivergesLittleFromReference) {
   const auto reference = make(make_reference_backend), cpu = make(make_cpu_backend);
   Scorer reference_scorer(*reference), cpu_scorer(*cpu);
@@ -148,7 +148,7 @@ TEST_F(LogitsParity, CpuDivergesLittleFromReference) {
     sum += row_sum, positions += static_cast<double>(expected.size());
   }
   std::cout << "mean KL over " << positions << " positions: " << sum / positions << "\n";
-  EXPECT_LE(sum / positions, 0.02);
+  EXPECT_LE(sum / positions, 0.01);
 }
 
 }  // namespace
