@@ -7,9 +7,8 @@
 
 namespace kvasir {
 
-DiskLoads::DiskLoads(DiskTier& disk, const Fingerprint& fingerprint, BlockMemory& memory, PrefixIndex& index,
-                     std::uint32_t in_flight_max)
-    : disk_(disk), fingerprint_(fingerprint), memory_(memory), index_(index), in_flight_max_(in_flight_max) {}
+DiskLoads::DiskLoads(DiskTier& disk, const Fingerprint& fingerprint, BlockMemory& memory, std::uint32_t in_flight_max)
+    : disk_(disk), fingerprint_(fingerprint), memory_(memory), in_flight_max_(in_flight_max) {}
 
 void DiskLoads::start(PrefixNode& node, BlockFill fill, AcquireId waiter) {
   KVASIR_ASSERT(node.record && !node.load);
@@ -53,8 +52,8 @@ DiskLoad DiskLoads::take_finished(std::uint64_t tag) {
 }
 
 std::uint32_t DiskLoads::blocks_held() const {
-  return static_cast<std::uint32_t>(
-      std::count_if(in_flight_.begin(), in_flight_.end(), [](const auto& entry) { return entry.second.waiters.empty(); }));
+  return static_cast<std::uint32_t>(std::count_if(in_flight_.begin(), in_flight_.end(),
+                                                  [](const auto& entry) { return entry.second.waiters.empty(); }));
 }
 
 DiskLoad& DiskLoads::find(const PrefixNode& node) {

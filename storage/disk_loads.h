@@ -21,15 +21,14 @@ struct DiskLoad {
   std::vector<AcquireId> waiters;  // each once
 };
 
-// Reads from the disk tier into the pool, first in, first out, at most `in_flight_max` at once. One read serves all that
-// wait for its block. Owned by the engine's owner thread.
+// Reads from the disk tier into the pool, first in, first out, at most `in_flight_max` at once. One read serves all
+// that wait for its block. Owned by the engine's owner thread.
 //
 // Life of a read:  start() -> queued -> pump() -> in flight -> take_finished()
 //                               '-- its last waiter left, or record gone --> cancelled
 class DiskLoads {
  public:
-  DiskLoads(DiskTier& disk, const Fingerprint& fingerprint, BlockMemory& memory, PrefixIndex& index,
-            std::uint32_t in_flight_max);
+  DiskLoads(DiskTier& disk, const Fingerprint& fingerprint, BlockMemory& memory, std::uint32_t in_flight_max);
 
   void start(PrefixNode& node, BlockFill fill, AcquireId waiter);  // REQUIRES: on disk, not loading
   void join(PrefixNode& node, AcquireId waiter);                   // REQUIRES: loading
@@ -39,7 +38,8 @@ class DiskLoads {
   // Both hand a read that ended to the caller, with the fill to commit or drop and, still set, node->load to reset: it
   // keeps the node alive until all that wait were told.
   DiskLoad take_finished(std::uint64_t tag);
-  std::optional<DiskLoad> pump();  // starts queued reads up to the limit, or returns one whose record is gone: call again
+  // Starts queued reads up to the limit, or returns one whose record is gone: call again.
+  std::optional<DiskLoad> pump();
 
   std::uint32_t blocks_held() const;  // filled by reads that nobody waits for
   std::size_t size() const { return queued_.size() + in_flight_.size(); }
@@ -51,7 +51,6 @@ class DiskLoads {
   DiskTier& disk_;
   const Fingerprint fingerprint_;
   BlockMemory& memory_;
-  PrefixIndex& index_;
   const std::uint32_t in_flight_max_;
   std::map<std::uint64_t, DiskLoad> queued_;  // by tag: in order of start()
   std::unordered_map<std::uint64_t, DiskLoad> in_flight_;

@@ -22,7 +22,7 @@ PrefixCache::Impl::Impl(PrefixCacheConfig config, Fingerprint fingerprint, Block
   if (disk == nullptr) return;
   const std::uint32_t writes_max =
       std::min(config_.writes_inflight_max, std::max(1u, memory_.block_count() / kPoolShareOfWrites));
-  disk_.emplace(DiskSide{*disk, DiskLoads(*disk, fingerprint_, memory_, index_, config_.loads_inflight_max),
+  disk_.emplace(DiskSide{*disk, DiskLoads(*disk, fingerprint_, memory_, config_.loads_inflight_max),
                          DiskWrites(*disk, fingerprint_, memory_, pool_, index_, writes_max)});
   restore_index(disk->attach(fingerprint_, [this] {
     if (const auto* wakeup = published_wakeup_.load(std::memory_order_acquire)) (*wakeup)();
