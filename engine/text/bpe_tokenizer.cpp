@@ -87,8 +87,8 @@ class BpeTokenizer final : public Tokenizer {
     for (const TokenId id : ids) text += bytes(id);
     return text;
   }
-  bool is_control(TokenId id) const override { return kinds_.at(static_cast<std::size_t>(id)).control; }
-  bool is_end_of_generation(TokenId id) const override { return kinds_.at(static_cast<std::size_t>(id)).end; }
+  bool is_control(TokenId id) const override { return kind(id).control; }
+  bool is_end_of_generation(TokenId id) const override { return kind(id).end; }
   std::optional<TokenId> bos() const override { return bos_; }
   std::optional<TokenId> eos() const override { return eos_; }
   std::optional<TokenId> find(std::string_view token) const override {
@@ -111,6 +111,10 @@ class BpeTokenizer final : public Tokenizer {
   std::optional<TokenId> find_text(std::string_view printable) const {
     const auto id = find(printable);
     return id && !is_control(*id) ? id : std::nullopt;
+  }
+  const TokenKind& kind(TokenId id) const {
+    KVASIR_ASSERT(id >= 0 && static_cast<std::size_t>(id) < kinds_.size());
+    return kinds_[static_cast<std::size_t>(id)];
   }
   void add_tokens(const VocabularyData& v);
   void add_ends(const VocabularyData& v);

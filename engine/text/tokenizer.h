@@ -35,7 +35,8 @@ class Tokenizer {
   static Result<std::unique_ptr<Tokenizer>> load(VocabularyData vocabulary);
   virtual ~Tokenizer() = default;
 
-  // All of `text` as plain text; special-token text in it stays text. No BOS.
+  // All of `text` as plain text; special-token text in it stays text. No BOS. User-defined tokens that are not written
+  // like control tokens ("<|x|>") are part of plain text, as in the original tokenizers.
   virtual std::vector<TokenId> encode(std::string_view text) const = 0;
   // Special tokens written in `text` become control tokens. No BOS.
   virtual std::vector<TokenId> encode_with_specials(std::string_view text) const = 0;
@@ -43,7 +44,8 @@ class Tokenizer {
   // continuous text that they are.
   virtual std::vector<TokenId> encode(const PromptText& prompt) const = 0;
 
-  // Bytes of one token (may be part of a UTF-8 character). Control tokens give their text. REQUIRES: 0 <= id < size().
+  // For all that take an id, REQUIRES: 0 <= id < size().
+  // Bytes of one token (may be part of a UTF-8 character). Control tokens give their text.
   virtual std::string_view bytes(TokenId id) const = 0;
   virtual std::string decode(std::span<const TokenId> ids) const = 0;  // concatenation of bytes()
   virtual bool is_control(TokenId id) const = 0;

@@ -9,7 +9,7 @@
 namespace kvasir {
 namespace {
 
-constexpr JsonLimits kLineLimits{.depth_max = 200, .bytes_max = std::size_t{1} << 30};
+constexpr JsonLimits kLineLimits{.depth_max = 200, .bytes_max = std::size_t{1} << 30, .values_max = 50'000'000};
 
 Result<Value> answer_line(std::string_view line,
                           const std::function<Result<Value>(const Value::Object& request)>& answer) {

@@ -50,20 +50,22 @@ class Builder {
   static constexpr std::size_t max_key_size = std::numeric_limits<std::size_t>::max();
   static constexpr std::size_t max_string_size = std::numeric_limits<std::size_t>::max();
 
+  explicit Builder(std::size_t values_max) : values_left_(values_max) {}
+
   bool on_document_begin(bj::error_code&) { return true; }
   bool on_document_end(bj::error_code&) { return true; }
   bool on_object_begin(bj::error_code&) { return open(true); }
   bool on_array_begin(bj::error_code&) { return open(false); }
-  bool on_object_end(std::size_t, bj::error_code&) {
+  bool on_object_end(std::size_t, bj::error_code& ec) {
     Frame frame = std::move(frames_.back());
     frames_.pop_back();
     merge_repeated_keys(frame.object);
-    return add(std::move(frame.object));
+    return add(std::move(frame.object), ec);
   }
-  bool on_array_end(std::size_t, bj::error_code&) {
+  bool on_array_end(std::size_t, bj::error_code& ec) {
     Frame frame = std::move(frames_.back());
     frames_.pop_back();
-    return add(std::move(frame.array));
+    return add(std::move(frame.array), ec);
   }
   bool on_key_part(bj::string_view part, std::size_t, bj::error_code&) { return append(part); }
   bool on_key(bj::string_view part, std::size_t, bj::error_code&) {
@@ -72,16 +74,16 @@ class Builder {
     return true;
   }
   bool on_string_part(bj::string_view part, std::size_t, bj::error_code&) { return append(part); }
-  bool on_string(bj::string_view part, std::size_t, bj::error_code&) {
+  bool on_string(bj::string_view part, std::size_t, bj::error_code& ec) {
     append(part);
-    return add(std::exchange(text_, {}));
+    return add(std::exchange(text_, {}), ec);
   }
   bool on_number_part(bj::string_view part, bj::error_code&) { return append(part); }
-  bool on_int64(std::int64_t, bj::string_view part, bj::error_code&) { return add_number(part); }
-  bool on_uint64(std::uint64_t, bj::string_view part, bj::error_code&) { return add_number(part); }
-  bool on_double(double, bj::string_view part, bj::error_code&) { return add_number(part); }
-  bool on_bool(bool b, bj::error_code&) { return add(b); }
-  bool on_null(bj::error_code&) { return add(Value()); }
+  bool on_int64(std::int64_t, bj::string_view part, bj::error_code& ec) { return add_number(part, ec); }
+  bool on_uint64(std::uint64_t, bj::string_view part, bj::error_code& ec) { return add_number(part, ec); }
+  bool on_double(double, bj::string_view part, bj::error_code& ec) { return add_number(part, ec); }
+  bool on_bool(bool b, bj::error_code& ec) { return add(b, ec); }
+  bool on_null(bj::error_code& ec) { return add(Value(), ec); }
   bool on_comment_part(bj::string_view, bj::error_code&) { return true; }
   bool on_comment(bj::string_view, bj::error_code&) { return true; }
 
@@ -103,11 +105,15 @@ class Builder {
     text_.append(part.data(), part.size());
     return true;
   }
-  bool add_number(bj::string_view part) {
+  bool add_number(bj::string_view part, bj::error_code& ec) {
     append(part);
-    return add(Value::Number{std::exchange(text_, {})});
+    return add(Value::Number{std::exchange(text_, {})}, ec);
   }
-  bool add(Value value) {
+  bool add(Value value, bj::error_code& ec) {
+    if (values_left_-- == 0) {
+      ec = bj::error::array_too_large;
+      return false;
+    }
     if (frames_.empty()) {
       root_ = std::move(value);
     } else if (Frame& top = frames_.back(); top.is_object) {
@@ -121,6 +127,7 @@ class Builder {
   std::vector<Frame> frames_;
   std::string text_;  // of the key, string or number that is being read
   Value root_;
+  std::size_t values_left_;
 };
 
 std::string describe(const bj::error_code& ec, std::string_view rest, std::size_t depth_max) {
@@ -165,6 +172,20 @@ void append_escape(std::string& out, unsigned char c) {
   out += "\\u00";
   out += kHex[c >> 4];
   out += kHex[c & 15];
+}
+
+// Characters that some readers of lines (Python's splitlines(), old JavaScript) take for line ends are escaped, so that
+// a line of JSON or an event stays one line everywhere.
+void append_character(std::string& out, std::string_view character) {
+  if (character == "\xC2\x85") {
+    out += "\\u0085";
+  } else if (character == "\xE2\x80\xA8") {
+    out += "\\u2028";
+  } else if (character == "\xE2\x80\xA9") {
+    out += "\\u2029";
+  } else {
+    out += character;
+  }
 }
 
 void append_json(std::string& out, const Value& value);
@@ -212,10 +233,12 @@ Result<Value> parse_json(std::string_view text, JsonLimits limits) {
                                            std::to_string(limits.bytes_max) + " are allowed");
   bj::parse_options options;
   options.max_depth = std::min(limits.depth_max, kDepthCeiling);
-  bj::basic_parser<Builder> parser(options);
+  bj::basic_parser<Builder> parser(options, limits.values_max);
   bj::error_code ec;
   const std::size_t read = parser.write_some(false, text.data(), text.size(), ec);
   if (!ec && read < text.size()) ec = bj::error::extra_data;
+  if (ec == bj::error::array_too_large)
+    return error(ErrorCode::too_large, "JSON of more than " + std::to_string(limits.values_max) + " values");
   if (ec)
     return error(ErrorCode::invalid_argument, "invalid JSON at byte " + std::to_string(read) + ": " +
                                                   describe(ec, text.substr(read), options.max_depth));
@@ -238,7 +261,7 @@ void append_json_string(std::string& out, std::string_view text) {
     } else if (c < 0x80) {
       out += text[i++];
     } else if (const std::size_t length = utf8_length(text.substr(i))) {
-      out.append(text, i, length);
+      append_character(out, text.substr(i, length));
       i += length;
     } else {
       out += kReplacementCharacter;

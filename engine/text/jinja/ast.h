@@ -240,7 +240,7 @@ struct JumpStmt final : Stmt {
   Flow execute(Interpreter&) const override { return flow; }
 };
 
-struct ScopeStmt final : Stmt {  // {% generation %}: its body, as it is
+struct ScopeStmt final : Stmt {  // {% generation %}: its body, in a scope of its own
   Block body;
   Flow execute(Interpreter& in) const override;
 };

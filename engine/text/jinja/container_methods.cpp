@@ -9,7 +9,8 @@ namespace {
 Val dict_get(Interpreter& in, const Val& self, CallArgs& args) {
   const Params params(in, "get()", args, {"key", "default"}, 1);
   if (!params.ok()) return Undefined{};
-  if (as_list(*params[0]) || as_dict(*params[0])) return in.fail("get(): a " + type_name(*params[0]) + " is no key");
+  if (is_plain_list(*params[0]) || as_dict(*params[0]))
+    return in.fail("get(): a " + type_name(*params[0]) + " is no key");
   if (const Val* value = as_dict(self)->find(*params[0])) return *value;
   return params[1] ? *params[1] : None{};
 }

@@ -79,6 +79,8 @@ Flow CallBlockStmt::execute(Interpreter& in) const {
   return Flow::next;
 }
 
-Flow ScopeStmt::execute(Interpreter& in) const { return in.run(body); }
+Flow ScopeStmt::execute(Interpreter& in) const {
+  return in.in_scope(in.scope(), [&] { return in.run(body); });
+}
 
 }  // namespace kvasir::jinja

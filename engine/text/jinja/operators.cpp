@@ -164,7 +164,7 @@ Val binary(Interpreter& in, BinaryOp op, const Val& left, const Val& right) {
   }
   if (!a || !b) return op == BinaryOp::add ? add(in, left, right) : unsupported(in, symbol_of(op), left, right);
   const bool divides = op == BinaryOp::divide || op == BinaryOp::floor_divide || op == BinaryOp::modulo;
-  if ((divides || (op == BinaryOp::power && a->real == 0 && b->real < 0)) && (divides ? b->real : a->real) == 0)
+  if ((divides && b->real == 0) || (op == BinaryOp::power && a->real == 0 && b->real < 0))
     return in.fail("division by zero");
   if (a->is_integer && b->is_integer) return on_integers(in, op, a->integer, b->integer);
   return on_reals(op, a->real, b->real);
@@ -180,7 +180,10 @@ bool contains(Interpreter& in, const Val& container, const Val& item) {
   if (const List* list = as_list(container))
     return in.charge(list->items.size()) &&
            std::any_of(list->items.begin(), list->items.end(), [&](const Val& v) { return equal(v, item); });
-  if (const Dict* dict = as_dict(container)) return dict->find(item) != nullptr;
+  if (const Dict* dict = as_dict(container)) {
+    if (as_dict(item) || is_plain_list(item)) in.fail("a " + type_name(item) + " cannot be a key of a dict");
+    return dict->find(item) != nullptr;
+  }
   if (!is_undefined(container)) in.fail("argument of type '" + type_name(container) + "' is not iterable");
   return false;
 }

@@ -103,6 +103,14 @@ void sort_keyed(Interpreter& in, std::vector<Keyed>& items, bool backwards) {
   }
 }
 
+// Without a list around it, Python compares no undefined key.
+bool have_keys(Interpreter& in, const std::vector<Keyed>& items) {
+  for (const Keyed& entry : items)
+    if (const auto* missing = std::get_if<Undefined>(&entry.keys.front()); missing && items.size() > 1)
+      in.fail(message_of(*missing));
+  return !in.failed();
+}
+
 // The parts of "a.b,c" that sort() goes by; none: the item itself.
 std::vector<Val> sort_paths(Interpreter& in, const Val* attribute) {
   if (!attribute) return {};
@@ -165,7 +173,7 @@ Val extreme(Interpreter& in, const Val& subject, CallArgs& args) {
   if (!list) return Undefined{};
   if (list->items.empty()) return undefined_val("no aggregated item, sequence was empty");
   const auto keyed = with_keys(in, *list, params.some(1), params.flag(0));
-  if (in.failed()) return Undefined{};
+  if (in.failed() || !have_keys(in, keyed)) return Undefined{};
   const Keyed* best = &keyed.front();
   for (const Keyed& entry : keyed) {
     const int sign = order(in, entry.keys, best->keys);
@@ -181,6 +189,8 @@ Val unique(Interpreter& in, const Val& subject, CallArgs& args) {
   std::vector<Keyed> kept;
   for (Keyed& entry : with_keys(in, *list, params.some(1), params.flag(0))) {
     if (!in.charge(kept.size())) return Undefined{};
+    const Val& key = entry.keys.front();
+    if (is_plain_list(key) || as_dict(key)) return in.fail("filter 'unique' cannot compare a " + type_name(key));
     const auto same = [&](const Keyed& other) { return equal(other.keys.front(), entry.keys.front()); };
     if (std::none_of(kept.begin(), kept.end(), same)) kept.push_back(std::move(entry));
   }
@@ -197,6 +207,7 @@ Val groupby(Interpreter& in, const Val& subject, CallArgs& args) {
     if (is_undefined(key) && params.some(1)) key = *params[1];
     keyed.push_back({item, {sort_key(key, params.flag(2)), std::move(key)}});
   }
+  if (!have_keys(in, keyed)) return Undefined{};
   std::vector<Keyed> by_key = keyed;
   for (Keyed& entry : by_key) entry.keys.resize(1);
   for (std::size_t i = 0; i < keyed.size(); ++i) by_key[i].item = in.list({keyed[i].keys[1], keyed[i].item});

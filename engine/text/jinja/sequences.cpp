@@ -24,17 +24,17 @@ std::vector<std::size_t> offsets_of(const std::string& bytes) {
   return offsets;
 }
 
+bool is_sliceable(const Val& value) {
+  const List* list = as_list(value);
+  return list && list->kind != List::Kind::generator && list->kind != List::Kind::view;
+}
+
 // Python's slice.indices(): the elements from `begin` in steps, `count` of them.
 struct Range {
   std::int64_t begin = 0, step = 1, count = 0;
 };
 
 std::optional<Range> resolve(Interpreter& in, const Val& from, const Val& to, const Val& step, std::int64_t size) {
-  for (const Val* bound : {&from, &to, &step})
-    if (!is_none(*bound) && !as_integer(*bound)) {
-      in.fail("the parts of a slice must be integers, not " + type_name(*bound));
-      return std::nullopt;
-    }
   Range range;
   range.step = is_none(step) ? 1 : *as_integer(step);
   if (range.step == 0) return in.fail("a slice cannot have step 0"), std::nullopt;
@@ -74,6 +74,11 @@ Val slice_text(Interpreter& in, const Text& text, const Range& range, const std:
 Val slice(Interpreter& in, const Val& subject, const Val& from, const Val& to, const Val& step) {
   if (in.failed()) return Undefined{};
   if (const auto* missing = std::get_if<Undefined>(&subject)) return in.fail(message_of(*missing));
+  for (const Val* bound : {&from, &to, &step})
+    if (!is_none(*bound) && !as_integer(*bound))
+      return undefined_val("a " + type_name(*bound) + " cannot bound a slice");
+  if (!as_text(subject) && !is_sliceable(subject))
+    return undefined_val("'" + type_name(subject) + "' object cannot be sliced");
   if (const Text* text = as_text(subject)) {
     if (!in.charge_bytes(text->size())) return Undefined{};
     const bool ascii = is_ascii(text->bytes());
@@ -83,8 +88,6 @@ Val slice(Interpreter& in, const Val& subject, const Val& from, const Val& to, c
     return range ? slice_text(in, *text, *range, ascii ? nullptr : &offsets) : Undefined{};
   }
   const List* list = as_list(subject);
-  if (!list || list->kind == List::Kind::generator || list->kind == List::Kind::view)
-    return in.fail("'" + type_name(subject) + "' object cannot be sliced");
   const auto range = resolve(in, from, to, step, static_cast<std::int64_t>(list->items.size()));
   if (!range || !in.charge(static_cast<std::uint64_t>(range->count))) return Undefined{};
   std::vector<Val> items;

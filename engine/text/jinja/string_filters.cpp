@@ -81,6 +81,7 @@ Val indent(Interpreter& in, const Val& subject, CallArgs& args) {
   const Params params(in, "filter 'indent'", args, {"width", "first", "blank"});
   const auto margin = params.ok() ? indentation(in, params[0]) : std::nullopt;
   if (!margin) return Undefined{};
+  if (!as_text(subject)) return in.fail("filter 'indent' needs a string, not " + type_name(subject));
   // Jinja adds a line end, so that an open last line counts, and one more line does where there was one.
   TextBuilder all;
   all.append(subject_text(in, subject));
@@ -121,6 +122,7 @@ Val truncate(Interpreter& in, const Val& subject, CallArgs& args) {
   const std::int64_t length = params.integer(0, 255), leeway = params.some(3) ? params.integer(3, 5) : 5;
   const Text ending = params[2] ? to_text(in, *params[2]) : Text("...", true);
   const Text text = subject_text(in, subject);
+  if (!as_text(subject)) return in.fail("filter 'truncate' needs a string, not " + type_name(subject));
   const std::string_view bytes = text.bytes();
   const auto kept = length - static_cast<std::int64_t>(utf8_count(ending.bytes()));
   if (in.failed() || kept < 0) return in.fail("filter 'truncate': the length is less than that of the end");
@@ -153,6 +155,7 @@ Val wordcount(Interpreter& in, const Val& subject, CallArgs& args) {
 Val urlencode(Interpreter& in, const Val& subject, CallArgs& args) {
   const Params params(in, "filter 'urlencode'", args, {});
   if (!params.ok()) return Undefined{};
+  if (as_list(subject) || as_dict(subject)) return in.fail("filter 'urlencode' takes strings only");
   return in.text(map_runs(subject_text(in, subject), [](std::string_view run) {
     constexpr char kHex[] = "0123456789ABCDEF";
     std::string out;

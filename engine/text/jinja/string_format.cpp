@@ -227,6 +227,7 @@ class PercentFormatter {
   PercentFormatter(Interpreter& in, const Text& format, const Val& args) : in_(in), format_(format) {
     const List* list = as_list(args);
     dict_ = as_dict(args);
+    may_have_more_ = dict_ || (list && list->kind == List::Kind::list);
     if (list && list->kind == List::Kind::tuple) {
       positional_ = list->items;
     } else {
@@ -243,7 +244,8 @@ class PercentFormatter {
       at = percent == bytes.size() ? percent : directive(bytes, percent + 1);
       if (out_.size() > in_.limits().output_bytes_max) in_.charge_bytes(out_.size());
     }
-    if (!in_.failed() && !dict_ && next_ < positional_.size()) return in_.fail("%: not all arguments were used");
+    if (!in_.failed() && !may_have_more_ && next_ < positional_.size())
+      return in_.fail("%: not all arguments were used");
     return in_.text(out_.take());
   }
 
@@ -309,6 +311,7 @@ class PercentFormatter {
   const Text& format_;
   std::vector<Val> positional_;
   const Dict* dict_ = nullptr;
+  bool may_have_more_ = false;  // Python forgives unused arguments in what has keys
   std::size_t next_ = 0;
   TextBuilder out_;
 };

@@ -257,20 +257,11 @@ bool is_numeric(char32_t c) { return category_of(c) == Category::decimal || cate
 bool is_alphanumeric(char32_t c) { return category_of(c) != Category::other; }
 bool is_ascii(char32_t c) { return c < 0x80; }
 
-// isupper and islower: no character of the other case, at least one of this.
-template <bool (*wanted)(char32_t), bool (*other)(char32_t)>
+template <bool (*is)(std::string_view)>
 Val has_case(Interpreter& in, const Val& self, CallArgs& args) {
   const Params params(in, "is...()", args, {});
-  std::string_view rest = self_text(self).bytes();
-  if (!params.ok() || !in.charge_bytes(rest.size())) return Undefined{};
-  bool any = false;
-  while (!rest.empty()) {
-    const Char c = first_char(rest);
-    if (other(c.code)) return false;
-    any |= wanted(c.code);
-    rest.remove_prefix(c.length);
-  }
-  return any;
+  if (!params.ok() || !in.charge_bytes(self_text(self).size())) return Undefined{};
+  return is(self_text(self).bytes());
 }
 
 struct Row {
@@ -292,10 +283,10 @@ constexpr Row kRows[] = {
     {"isascii", all_are<is_ascii>},
     {"isdecimal", all_are<is_decimal>},
     {"isdigit", all_are<is_decimal>},
-    {"islower", has_case<is_lower, is_upper>},
+    {"islower", has_case<is_lower_text>},
     {"isnumeric", all_are<is_numeric>},
     {"isspace", all_are<is_space>},
-    {"isupper", has_case<is_upper, is_lower>},
+    {"isupper", has_case<is_upper_text>},
     {"join", join_method},
     {"ljust", justify<Side::left>},
     {"lower", map_method<lower>},

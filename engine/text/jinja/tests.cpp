@@ -1,9 +1,8 @@
-#include <cmath>
-
 #include "engine/text/jinja/filters.h"
+#include "engine/text/jinja/format.h"
 #include "engine/text/jinja/interpreter.h"
 #include "engine/text/jinja/operators.h"
-#include "engine/text/jinja/string_ops.h"
+#include "engine/text/jinja/unicode.h"
 
 namespace kvasir::jinja {
 namespace {
@@ -34,8 +33,13 @@ bool is_sequence(const Val& v) {
 bool is_iterable(const Val& v) { return is_string(v) || is_mapping(v) || is_undefined(v) || as_list(v); }
 bool is_callable(const Val& v) { return (as_object(v) && as_object(v)->is_callable()) || is_undefined(v); }
 bool is_escaped(const Val& v) { return is_string(v) && as_text(v)->is_markup(); }
-bool is_lower_text(const Val& v) { return is_string(v) && lower(*as_text(v)).bytes() == as_text(v)->bytes(); }
-bool is_upper_text(const Val& v) { return is_string(v) && upper(*as_text(v)).bytes() == as_text(v)->bytes(); }
+
+template <bool (*is)(std::string_view)>
+bool has_case(Interpreter& in, const Val& subject, CallArgs& args) {
+  const Params params(in, "test", args, {});
+  const Text text = to_text(in, subject);
+  return params.ok() && in.charge_bytes(text.size()) && is(text.bytes());
+}
 
 template <CompareOp op>
 bool comparison(Interpreter& in, const Val& subject, CallArgs& args) {
@@ -110,7 +114,7 @@ constexpr Row kRows[] = {
     {"le", comparison<CompareOp::less_equal>},
     {"<=", comparison<CompareOp::less_equal>},
     {"lessthan", comparison<CompareOp::less>},
-    {"lower", plain<is_lower_text>},
+    {"lower", has_case<is_lower_text>},
     {"lt", comparison<CompareOp::less>},
     {"<", comparison<CompareOp::less>},
     {"mapping", plain<is_mapping>},
@@ -125,7 +129,7 @@ constexpr Row kRows[] = {
     {"test", is_test},
     {"true", plain<is_true>},
     {"undefined", plain<is_undefined>},
-    {"upper", plain<is_upper_text>},
+    {"upper", has_case<is_upper_text>},
 };
 
 }  // namespace

@@ -33,6 +33,17 @@ std::string map_chars(std::string_view text, auto map) {
   return out;
 }
 
+bool has_case(std::string_view text, bool (*wanted)(char32_t), bool (*other)(char32_t)) {
+  bool any = false;
+  while (!text.empty()) {
+    const Char c = first_char(text);
+    if (other(c.code)) return false;
+    any |= wanted(c.code);
+    text.remove_prefix(c.length);
+  }
+  return any;
+}
+
 void append_upper(std::string& out, char32_t c) {
   if (c == U'ß') {
     out += "SS";
@@ -95,6 +106,9 @@ Category category_of(char32_t c) {
 
 bool is_upper(char32_t c) { return iswupper_l(static_cast<wint_t>(c), unicode_locale()) != 0; }
 bool is_lower(char32_t c) { return iswlower_l(static_cast<wint_t>(c), unicode_locale()) != 0; }
+
+bool is_upper_text(std::string_view text) { return has_case(text, is_upper, is_lower); }
+bool is_lower_text(std::string_view text) { return has_case(text, is_lower, is_upper); }
 
 bool is_printable(char32_t c) {
   if (c == U' ') return true;

@@ -15,6 +15,9 @@ enum class Category : unsigned char { letter, decimal, numeric, other };
 Category category_of(char32_t c);
 bool is_upper(char32_t c);
 bool is_lower(char32_t c);
+// str.isupper and str.islower: at least one letter of that case, none of the other.
+bool is_upper_text(std::string_view text);
+bool is_lower_text(std::string_view text);
 bool is_printable(char32_t c);  // repr() shows it as it is
 
 std::string to_upper(std::string_view text);

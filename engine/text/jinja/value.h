@@ -84,6 +84,7 @@ inline const Dict* as_dict(const Val& v) {
   const DictPtr* d = std::get_if<DictPtr>(&v);
   return d ? d->get() : nullptr;
 }
+inline bool is_plain_list(const Val& v) { return as_list(v) && as_list(v)->kind == List::Kind::list; }
 inline Object* as_object(const Val& v) {
   const ObjectPtr* o = std::get_if<ObjectPtr>(&v);
   return o ? o->get() : nullptr;

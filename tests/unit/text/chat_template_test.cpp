@@ -1,9 +1,9 @@
 #include "engine/text/chat_template.h"
 
-#include <gtest/gtest.h>
-
 #include <chrono>
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "gateway/json/json.h"
 
@@ -34,8 +34,7 @@ std::string origins(const std::string& source, const std::string& json) {
   auto prompt = render(source, json);
   if (!prompt) return "error: " + prompt.error().message;
   std::string out;
-  for (const TextSegment& segment : prompt->segments)
-    out += (segment.from_template ? "T(" : "D(") + segment.text + ")";
+  for (const TextSegment& segment : prompt->segments) out += (segment.from_template ? "T(" : "D(") + segment.text + ")";
   return out;
 }
 
@@ -69,14 +68,21 @@ TEST(ChatTemplate, LoopsMacrosScopes) {
             "1(2(3))");
 }
 
+TEST(ChatTemplate, GenerationTagsAreIgnored) {
+  EXPECT_EQ(rendered("a{% generation %}b{% set x = 1 %}{% endgeneration %}c{{ x is defined }}"), "abcFalse");
+}
+
 TEST(ChatTemplate, ExpressionsAsPython) {
   EXPECT_EQ(rendered("{{ 7 // 2 }} {{ -7 // 2 }} {{ -7 % 3 }} {{ 1 / 2 }} {{ 2 ** 10 }} {{ -0.0 }} {{ 1e16 }}"),
             "3 -4 2 0.5 1024 -0.0 1e+16");
-  EXPECT_EQ(rendered("{{ 'abc'[::-1] }}{{ 'äöü'[1:] }}{{ 'x' in 'xyz' }}{{ 1 < 2 < 3 }}{{ not none }}"), "cbaöüTrueTrueTrue");
+  EXPECT_EQ(rendered("{{ 'abc'[::-1] }}{{ 'äöü'[1:] }}{{ 'x' in 'xyz' }}{{ 1 < 2 < 3 }}{{ not none }}"),
+            "cbaöüTrueTrueTrue");
   EXPECT_EQ(rendered("{{ [1, 'a', none, {'b': 1.5}] }}{{ (1,) }}{{ \"it's\" ~ ['it\\'s'] }}"),
             "[1, 'a', None, {'b': 1.5}](1,)it's[\"it's\"]");
   EXPECT_EQ(rendered("{{ '%05.1f|%-4s|' % (3.14159, 'x') }}{{ '{:>4}{!r}'.format('a', 'b') }}"), "003.1|x   |   a'b'");
   EXPECT_EQ(rendered("{{ \"they're (bill's)\"|title }}"), "They're (Bill's)");
+  EXPECT_EQ(rendered("{{ 5[1:] }}{{ [1][::2] }}{{ 'ab1' is lower }}{{ '1' is lower }}"), "[1]TrueFalse");
+  EXPECT_EQ(rendered("{{ '%s' % ['a'] }}{{ 'b' % ['a'] }}"), "['a']b");
   EXPECT_EQ(rendered("{{ ('<'|safe) + '<' }}{{ ('<'|safe) ~ '<' }}"), "<&lt;<<");
 }
 
@@ -128,6 +134,9 @@ TEST(ChatTemplate, ErrorsNameLineAndConstruct) {
       {"{{ a b }}", "line 1: expected '}}', not 'b'"},
       {"{{ 9223372036854775807 + 1 }}", "integer too large"},
       {"{{ 1 // 0 }}", "division by zero"},
+      {"{{ 5|indent }}", "filter 'indent' needs a string"},
+      {"{{ [{}, {}]|unique|list }}", "filter 'unique' cannot compare a dict"},
+      {"{{ [] in {} }}", "a list cannot be a key of a dict"},
       {"{{ (0).x.y }}", "'int object' has no attribute 'x'"},
   };
   for (const auto& [source, message] : cases)

@@ -39,6 +39,7 @@ TEST(Json, ManyKeysAreLinear) {
 TEST(Json, StringsAndEscapes) {
   EXPECT_EQ(again(R"("\u00e9\ud83d\ude00\n\/\u0000\u001f\"\\")"), "\"é😀\\n/\\u0000\\u001f\\\"\\\\\"");
   EXPECT_EQ(again("\"\x7f\""), "\"\x7f\"");
+  EXPECT_EQ(to_json(Value("a\u0085b\u2028c\u2029d\u2030")), "\"a\\u0085b\\u2028c\\u2029d\u2030\"");
 }
 
 TEST(Json, ErrorsNameOffsetAndReason) {
@@ -84,6 +85,15 @@ TEST(Json, SizeIsLimited) {
   auto value = parse_json("[1,2,3]", {.bytes_max = 6});
   ASSERT_FALSE(value.ok());
   EXPECT_EQ(value.error().code, ErrorCode::too_large);
+}
+
+TEST(Json, NumberOfValuesIsLimited) {
+  EXPECT_TRUE(parse_json("[1,2,3]", {.values_max = 4}).ok());
+  for (const char* text : {"[1,2,3,4]", "{\"a\":[{},{}],\"b\":0}"}) {
+    auto value = parse_json(text, {.values_max = 4});
+    ASSERT_FALSE(value.ok()) << text;
+    EXPECT_EQ(value.error().code, ErrorCode::too_large);
+  }
 }
 
 TEST(Json, InvalidUtf8IsReplacedOnOutput) {
