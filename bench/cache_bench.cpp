@@ -1,9 +1,9 @@
 // What the prefix cache costs the engine's owner thread, and the hashes below it. No disk, no model: metadata only, so
 // blocks are one byte for each token.
-#include <benchmark/benchmark.h>
-
 #include <numeric>
 #include <vector>
+
+#include <benchmark/benchmark.h>
 
 #include "storage/base/hash.h"
 #include "storage/prefix_cache.h"
@@ -42,7 +42,8 @@ struct Rig {
   std::size_t run(const std::vector<TokenId>& ids) {
     PrefixHold hold = cache.take(cache.begin_acquire(query(ids), {}), {});
     BlockKey key = cache.root();
-    for (std::size_t first = hold.blocks.size() * kBlockTokens; first + kBlockTokens <= ids.size(); first += kBlockTokens) {
+    for (std::size_t first = hold.blocks.size() * kBlockTokens; first + kBlockTokens <= ids.size();
+         first += kBlockTokens) {
       std::optional<BlockFill> fill = cache.prepare({});
       const BlockKey parent = key;
       hold.blocks.push_back(cache.commit_block(std::move(*fill), parent, salts[0].salt,
@@ -56,7 +57,8 @@ struct Rig {
   std::vector<SaltRange> salts{SaltRange{}};
 };
 
-// A cache of 20,000 blocks in 200 prompts of 100 blocks; each iteration looks at another one, cold in the processor's caches.
+// A cache of 20,000 blocks in 200 prompts of 100 blocks; each iteration looks at another one, cold in the processor's
+// caches.
 struct Filled : Rig {
   Filled() : Rig(21'000) {
     for (TokenId i = 0; i < 200; ++i) {

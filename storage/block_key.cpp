@@ -28,8 +28,9 @@ BlockKey block_key(const BlockKey& parent, const Salt& salt, std::span<const Tok
 const Salt& salt_of_block(std::span<const SaltRange> salts, std::uint32_t first, std::uint32_t count) {
   KVASIR_ASSERT(!salts.empty() && salts.front().first_token == 0 && count > 0);
   const std::uint32_t last = first + count - 1;
-  const auto after = std::upper_bound(salts.begin(), salts.end(), last,
-                                      [](std::uint32_t token, const SaltRange& range) { return token < range.first_token; });
+  const auto after =
+      std::upper_bound(salts.begin(), salts.end(), last,
+                       [](std::uint32_t token, const SaltRange& range) { return token < range.first_token; });
   return std::prev(after)->salt;
 }
 

@@ -58,8 +58,8 @@ struct PoolCounts {
 //
 // Life of a slot:  free -> prepare() -> filling -> commit() -> leased <-> cached -> release() -> free
 //                                          '-- dropped --> free
-// A filling or leased slot is never released. Leases must not outlive the pool. Leases end anywhere, so who orders blocks
-// for eviction asks take_unleased() which ones became cached since it last asked.
+// A filling or leased slot is never released. Leases must not outlive the pool. Leases end anywhere, so who orders
+// blocks for eviction asks take_unleased() which ones became cached since it last asked.
 class BlockPool {
  public:
   explicit BlockPool(std::uint32_t block_count);

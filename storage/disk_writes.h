@@ -12,7 +12,8 @@
 
 namespace kvasir {
 
-// Copies of host blocks to the disk tier, in the background and first in, first out. Owned by the engine's owner thread.
+// Copies of host blocks to the disk tier, in the background and first in, first out. Owned by the engine's owner
+// thread.
 //
 // Life of a copy:  request() -> pending -> pump() -> in flight -> on_written() or on_refused()
 // A pending copy keeps nothing alive: when its block is evicted first, it is skipped. One in flight leases its block. A
@@ -43,7 +44,7 @@ class DiskWrites {
   // Hands over all that is pending, waiting for the disk where its queue is full. Blocking; completions still come.
   void hand_over_all();
 
-  std::uint32_t blocks_held() const;  // leased by copies alone
+  std::uint32_t blocks_held() const;         // leased by copies alone
   bool holds(const PrefixNode& node) const;  // its block is leased by a copy
   const Counters& counters() const { return counters_; }
   void check_invariants() const;

@@ -22,7 +22,8 @@ std::size_t index_of(Tier tier) { return static_cast<std::size_t>(tier); }
 
 }  // namespace
 
-// Visits the nodes of the query's full blocks as far as all of them are in some tier, and returns the last (or the root).
+// Visits the nodes of the query's full blocks as far as all of them are in some tier, and returns the last (or the
+// root).
 template <class Visitor>
 PrefixNode& PrefixCache::Impl::walk(const PrefixQuery& query, Visitor visit) {
   const std::uint32_t block_tokens = config_.block_tokens;
@@ -63,7 +64,8 @@ AcquireId PrefixCache::Impl::begin_acquire(const PrefixQuery& query, TimePoint n
   if (disk_) {
     await_disk_entries(id, acquisition);
     for (const Acquisition::Entry& entry : acquisition.entries)
-      if (entry.node->host) disk_->writes.request(*entry.node, now);  // used again: on_reuse, or an earlier write skipped
+      if (entry.node->host)
+        disk_->writes.request(*entry.node, now);  // used again: on_reuse, or an earlier write skipped
   }
   keep_tail(acquisition, query);
   pump_disk();

@@ -28,7 +28,16 @@ inline constexpr std::size_t kEvictionReasonCount = 2;
 std::string_view to_string(EvictionReason reason);
 
 // Why a record on disk was not used. Every one is a miss, never an answer.
-enum class RecordFault : std::uint8_t { checksum, truncated, missing, wrong_tokens, wrong_fingerprint, wrong_size, version, io };
+enum class RecordFault : std::uint8_t {
+  checksum,
+  truncated,
+  missing,
+  wrong_tokens,
+  wrong_fingerprint,
+  wrong_size,
+  version,
+  io
+};
 inline constexpr std::size_t kRecordFaultCount = 8;
 std::string_view to_string(RecordFault fault);
 
@@ -38,7 +47,9 @@ struct PrefixCacheConfig {
   std::uint32_t block_tokens = 32;
   WritePolicy write_policy = WritePolicy::on_commit;
   std::uint32_t loads_inflight_max = 64;   // blocks being read from disk at once, over all sequences
-  std::uint32_t writes_inflight_max = 64;  // blocks queued for the disk; past it a write is skipped and counted
+  // Blocks being copied to disk at once; at most an eighth of the pool, since they are leased. Others wait their turn as
+  // long as they stay in the pool; one evicted before its turn is skipped and counted.
+  std::uint32_t writes_inflight_max = 64;
 };
 
 // What a prompt is looked up by. Spans must outlive the call only.
@@ -51,9 +62,9 @@ struct PrefixQuery {
 // a private copy of it. tokens == full blocks x block_tokens + partial_tokens, and never the whole prompt: the last
 // prompt token is always computed, because its logits are needed.
 struct PrefixHold {
-  std::vector<BlockLease> blocks;            // full blocks in order, all of them committed
-  std::optional<BlockFill> partial;          // continues at token blocks.size() * block_tokens + partial_tokens
-  std::uint32_t partial_tokens = 0;          // valid tokens in `partial`
+  std::vector<BlockLease> blocks;    // full blocks in order, all of them committed
+  std::optional<BlockFill> partial;  // continues at token blocks.size() * block_tokens + partial_tokens
+  std::uint32_t partial_tokens = 0;  // valid tokens in `partial`
   std::array<std::uint32_t, kTierCount> tokens_by_tier{};  // where each held token came from at acquire time
   std::uint32_t tokens() const { return tokens_by_tier[0] + tokens_by_tier[1]; }
 };
@@ -61,12 +72,12 @@ struct PrefixHold {
 // Counters since start (monotone) and gauges (now). Exported by the gateway.
 struct PrefixCacheStats {
   PoolCounts host;
-  std::uint64_t host_bytes = 0;                  // bytes of blocks that are not free
-  std::uint64_t disk_blocks = 0, disk_bytes = 0; // live records; bytes physically in the folder are DiskStats'
+  std::uint64_t host_bytes = 0;                   // bytes of blocks that are not free
+  std::uint64_t disk_blocks = 0, disk_bytes = 0;  // live records; bytes physically in the folder are DiskStats'
   std::array<std::array<std::uint64_t, kEvictionReasonCount>, kTierCount> evictions{};
   std::array<std::uint64_t, kRecordFaultCount> record_faults{};
-  std::uint64_t blocks_committed = 0;   // full blocks made visible (duplicates excluded)
-  std::uint64_t blocks_duplicate = 0;   // committed by two sequences; the second copy was dropped
+  std::uint64_t blocks_committed = 0;  // full blocks made visible (duplicates excluded)
+  std::uint64_t blocks_duplicate = 0;  // committed by two sequences; the second copy was dropped
   std::uint64_t disk_blocks_written = 0, disk_blocks_durable = 0, disk_writes_skipped = 0, disk_blocks_loaded = 0;
   std::uint64_t disk_bytes_written = 0, disk_bytes_read = 0;
 };
@@ -97,9 +108,9 @@ class PrefixCache {
   // Starts to acquire the longest prefix: leases host blocks now, starts reads for the disk blocks that follow them.
   // Needs a free or evictable host block for each disk block; stops short where there is none.
   AcquireId begin_acquire(const PrefixQuery& query, TimePoint now);
-  bool acquire_ready(AcquireId id) const;   // all its reads have ended
-  // Ends the acquisition. Where reads have not ended, the hold ends before the first of them: how a caller gives up on a
-  // slow disk with what it has so far. Those reads land in the cache all the same.
+  bool acquire_ready(AcquireId id) const;  // all its reads have ended
+  // Ends the acquisition. Where reads have not ended, the hold ends before the first of them: how a caller gives up on
+  // a slow disk with what it has so far. Those reads land in the cache all the same.
   PrefixHold take(AcquireId id, TimePoint now);
   void abandon(AcquireId id);  // drops leases; reads in flight land in the cache all the same
 

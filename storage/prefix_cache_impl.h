@@ -101,8 +101,8 @@ class PrefixCache::Impl {
   std::optional<DiskSide> disk_;
   std::unordered_map<AcquireId, Acquisition> acquisitions_;
   std::uint64_t next_acquire_ = 1;
-  bool became_ready_ = false;  // some acquisition, since the last tick
-  PrefixCacheStats counters_;  // its gauges are filled by stats()
+  bool became_ready_ = false;      // some acquisition, since the last tick
+  PrefixCacheStats counters_;      // its gauges are filled by stats()
   std::vector<BlockId> unleased_;  // scratch of note_unleased()
   std::function<void()> wakeup_;
   std::atomic<const std::function<void()>*> published_wakeup_{nullptr};  // disk threads read it at any time

@@ -66,11 +66,16 @@ bool PrefixCache::Impl::tick(TimePoint now) {
 
 void PrefixCache::Impl::apply(const DiskCompletion& completion, TimePoint now) {
   switch (completion.kind) {
-    case DiskCompletion::Kind::read: return finish_load(disk_->loads.take_finished(completion.tag), completion.fault);
-    case DiskCompletion::Kind::written: return disk_->writes.on_written(completion.tag, completion.number);
-    case DiskCompletion::Kind::durable: return disk_->writes.on_durable();
-    case DiskCompletion::Kind::refused: return disk_->writes.on_refused(completion.tag, now);
-    case DiskCompletion::Kind::reclaimed: return on_reclaimed(completion.key, completion.number);
+    case DiskCompletion::Kind::read:
+      return finish_load(disk_->loads.take_finished(completion.tag), completion.fault);
+    case DiskCompletion::Kind::written:
+      return disk_->writes.on_written(completion.tag, completion.number);
+    case DiskCompletion::Kind::durable:
+      return disk_->writes.on_durable();
+    case DiskCompletion::Kind::refused:
+      return disk_->writes.on_refused(completion.tag, now);
+    case DiskCompletion::Kind::reclaimed:
+      return on_reclaimed(completion.key, completion.number);
   }
 }
 

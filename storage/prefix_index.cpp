@@ -37,8 +37,12 @@ std::uint64_t first_word(const Digest& digest) {
 bool SiblingOrder::operator()(const PrefixNode* a, const PrefixNode* b) const {
   return sibling_before(a->content(), b->content());
 }
-bool SiblingOrder::operator()(const PrefixNode* a, const BlockContent& b) const { return sibling_before(a->content(), b); }
-bool SiblingOrder::operator()(const BlockContent& a, const PrefixNode* b) const { return sibling_before(a, b->content()); }
+bool SiblingOrder::operator()(const PrefixNode* a, const BlockContent& b) const {
+  return sibling_before(a->content(), b);
+}
+bool SiblingOrder::operator()(const BlockContent& a, const PrefixNode* b) const {
+  return sibling_before(a, b->content());
+}
 
 bool PrefixIndex::ContentEqual::operator()(const ContentProbe& a, const PrefixNode* b) const {
   return a.hash == b->content_hash && a.parent == b->parent && same_content(*b, a.content);
@@ -55,7 +59,8 @@ PrefixNode* PrefixIndex::find(const BlockKey& key) {
 
 PrefixNode* PrefixIndex::child(PrefixNode& parent, const BlockContent& content) const {
   if (parent.children == 0) return nullptr;
-  if (PrefixNode* const newest = parent.newest_child; newest != nullptr && same_content(*newest, content)) return newest;
+  if (PrefixNode* const newest = parent.newest_child; newest != nullptr && same_content(*newest, content))
+    return newest;
   const auto found = by_content_.find(ContentProbe{&parent, content, hash_content(parent, content)});
   return found == by_content_.end() ? nullptr : *found;
 }

@@ -34,19 +34,19 @@ enum class WriteState : std::uint8_t { none, pending, in_flight };  // of a copy
 struct PrefixNode {
   BlockKey key;
   Salt salt;
-  std::vector<TokenId> ids;         // block_tokens of them; none for the root
-  PrefixNode* parent = nullptr;     // nothing for the root only
-  std::uint32_t depth = 0;          // blocks before and including this one
+  std::vector<TokenId> ids;      // block_tokens of them; none for the root
+  PrefixNode* parent = nullptr;  // nothing for the root only
+  std::uint32_t depth = 0;       // blocks before and including this one
   std::uint32_t children = 0;
-  PrefixNode* newest_child = nullptr;  // while it lives; most blocks have one child, found without a hash
-  std::optional<BlockId> host;      // its block, when committed in the pool
+  PrefixNode* newest_child = nullptr;   // while it lives; most blocks have one child, found without a hash
+  std::optional<BlockId> host;          // its block, when committed in the pool
   std::optional<std::uint64_t> record;  // its number, when on disk
   std::optional<std::uint64_t> load;    // tag of the read that will bring it to the pool
   WriteState write = WriteState::none;
-  std::uint64_t write_tag = 0;      // of that copy, unless none
-  bool cached = false;              // resident in the pool and, as far as the index was told, not leased
+  std::uint64_t write_tag = 0;  // of that copy, unless none
+  bool cached = false;          // resident in the pool and, as far as the index was told, not leased
   std::uint64_t content_hash = 0;
-  std::uint64_t recency = 0;        // order of the last use
+  std::uint64_t recency = 0;  // order of the last use
   std::set<PrefixNode*, SiblingOrder> host_children;
 
   BlockContent content() const { return {salt, ids}; }

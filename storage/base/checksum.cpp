@@ -1,8 +1,8 @@
-#include <nmmintrin.h>
-
 #include <array>
 #include <bit>
 #include <cstring>
+
+#include <nmmintrin.h>
 
 #include "storage/base/hash.h"
 

@@ -1,11 +1,11 @@
 #include "storage/base/hash.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
 #include <array>
 #include <bit>
 #include <stdexcept>
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include "storage/base/assert.h"
 

@@ -23,7 +23,7 @@ class Sha256 {
 
   Sha256& update(std::span<const std::byte> bytes);
   Sha256& update(std::string_view text) { return update(std::as_bytes(std::span(text))); }
-  Sha256& update_u64(std::uint64_t value);                // little-endian
+  Sha256& update_u64(std::uint64_t value);                 // little-endian
   Sha256& update_sized(std::span<const std::byte> bytes);  // u64 length, then the bytes
   Sha256& update_sized(std::string_view text) { return update_sized(std::as_bytes(std::span(text))); }
   template <class Tag>

@@ -1,10 +1,10 @@
 // BlockPool against a map from slot to state and number of leases.
 #include "storage/block_pool.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <map>
+
+#include <gtest/gtest.h>
 
 #include "tests/support/swarm.h"
 
@@ -30,15 +30,31 @@ class PoolRun {
 
   void apply(std::uint32_t operation) {
     switch (operation) {
-      case kPrepare: return prepare();
-      case kDropFill: if (!fills_.empty()) take(fills_); return;
-      case kCommit: return commit();
-      case kLease: return lease();
-      case kShare: if (!leases_.empty()) leases_.push_back(leases_[prng_.below(leases_.size())].share()); return;
-      case kDropLease: if (!leases_.empty()) take(leases_); return;
-      case kRelease: return release();
-      case kMove: if (leases_.size() > 1) { BlockLease a = take(leases_), b = take(leases_); a = std::move(b); } return;
-      default: FAIL();
+      case kPrepare:
+        return prepare();
+      case kDropFill:
+        if (!fills_.empty()) take(fills_);
+        return;
+      case kCommit:
+        return commit();
+      case kLease:
+        return lease();
+      case kShare:
+        if (!leases_.empty()) leases_.push_back(leases_[prng_.below(leases_.size())].share());
+        return;
+      case kDropLease:
+        if (!leases_.empty()) take(leases_);
+        return;
+      case kRelease:
+        return release();
+      case kMove:
+        if (leases_.size() > 1) {
+          BlockLease a = take(leases_), b = take(leases_);
+          a = std::move(b);
+        }
+        return;
+      default:
+        FAIL();
     }
   }
 

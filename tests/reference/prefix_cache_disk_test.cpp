@@ -1,11 +1,11 @@
-// PrefixCache over a disk that delays, reorders, refuses, reclaims, damages and dies: every byte a hold gives is the one
-// that was committed for its ids and salts (CacheRig asserts it), a block can be had exactly when it is said to, and a
-// restart serves exactly the durable chains.
-#include <gtest/gtest.h>
-
+// PrefixCache over a disk that delays, reorders, refuses, reclaims, damages and dies: every byte a hold gives is the
+// one that was committed for its ids and salts (CacheRig asserts it), a block can be had exactly when it is said to,
+// and a restart serves exactly the durable chains.
 #include <algorithm>
 #include <map>
 #include <set>
+
+#include <gtest/gtest.h>
 
 #include "storage/prefix_cache.h"
 #include "tests/support/cache_rig.h"
@@ -15,7 +15,21 @@ namespace kvasir::testing {
 namespace {
 
 enum Operation : std::uint32_t {
-  kBegin, kTake, kAbandon, kGrow, kEnd, kPrepare, kDropFill, kMatch, kStep, kManySteps, kWeather, kWait, kRestart, kKill, kKinds
+  kBegin,
+  kTake,
+  kAbandon,
+  kGrow,
+  kEnd,
+  kPrepare,
+  kDropFill,
+  kMatch,
+  kStep,
+  kManySteps,
+  kWeather,
+  kWait,
+  kRestart,
+  kKill,
+  kKinds
 };
 
 struct Prompt {
@@ -84,21 +98,46 @@ class DiskRun {
 
   void apply(std::uint32_t operation) {
     switch (operation) {
-      case kBegin: return begin();
-      case kTake: return take();
-      case kAbandon: if (!acquiring_.empty() && prng_.chance(20)) rig_.cache().abandon(pop(acquiring_).id); return;
-      case kGrow: if (!running_.empty()) grow(); return;
-      case kEnd: if (!running_.empty() && prng_.chance(20)) pop(running_); return;
-      case kPrepare: if (fills_.size() < 3) prepare(); return;
-      case kDropFill: if (!fills_.empty()) pop(fills_); return;
-      case kMatch: return match();
-      case kStep: rig_.step(); return;
-      case kManySteps: for (int i = 0; i < 20; ++i) rig_.step(); return;
-      case kWeather: return change_weather();
-      case kWait: rig_.now += std::chrono::seconds(2); return;
-      case kRestart: if (prng_.chance(2)) restart(false); return;
-      case kKill: if (prng_.chance(2)) restart(true); return;
-      default: FAIL();
+      case kBegin:
+        return begin();
+      case kTake:
+        return take();
+      case kAbandon:
+        if (!acquiring_.empty() && prng_.chance(20)) rig_.cache().abandon(pop(acquiring_).id);
+        return;
+      case kGrow:
+        if (!running_.empty()) grow();
+        return;
+      case kEnd:
+        if (!running_.empty() && prng_.chance(20)) pop(running_);
+        return;
+      case kPrepare:
+        if (fills_.size() < 3) prepare();
+        return;
+      case kDropFill:
+        if (!fills_.empty()) pop(fills_);
+        return;
+      case kMatch:
+        return match();
+      case kStep:
+        rig_.step();
+        return;
+      case kManySteps:
+        for (int i = 0; i < 20; ++i) rig_.step();
+        return;
+      case kWeather:
+        return change_weather();
+      case kWait:
+        rig_.now += std::chrono::seconds(2);
+        return;
+      case kRestart:
+        if (prng_.chance(2)) restart(false);
+        return;
+      case kKill:
+        if (prng_.chance(2)) restart(true);
+        return;
+      default:
+        FAIL();
     }
   }
 
@@ -129,7 +168,8 @@ class DiskRun {
 
   // Mostly a function of what is before, as greedy decoding is: sequences of one prompt make the same blocks.
   TokenId continuation(const std::vector<TokenId>& ids) {
-    return static_cast<TokenId>(prng_.chance(90) ? (ids.size() + static_cast<std::size_t>(ids.back())) % 2 : prng_.below(2));
+    return static_cast<TokenId>(prng_.chance(90) ? (ids.size() + static_cast<std::size_t>(ids.back())) % 2
+                                                 : prng_.below(2));
   }
 
   void begin() {
@@ -164,7 +204,8 @@ class DiskRun {
     PrefixHold hold;
     hold.blocks = std::move(sequence.leases);
     hold.partial = std::exchange(sequence.partial, std::nullopt);
-    sequence.leases = rig_.compute(std::move(hold), std::span(sequence.prompt.ids).first(target), sequence.prompt.salts).blocks;
+    sequence.leases =
+        rig_.compute(std::move(hold), std::span(sequence.prompt.ids).first(target), sequence.prompt.salts).blocks;
   }
 
   void prepare() {
@@ -195,7 +236,7 @@ class DiskRun {
 
   void count_totals() {
     const PrefixCacheStats stats = rig_.cache().stats();
-    totals_ += {stats.blocks_committed,    stats.blocks_duplicate,   stats.disk_blocks_loaded,
+    totals_ += {stats.blocks_committed,    stats.blocks_duplicate,    stats.disk_blocks_loaded,
                 stats.disk_blocks_durable, stats.disk_writes_skipped, stats.evictions[0][0],
                 stats.evictions[1][0],     stats.evictions[1][1],     0};
   }

@@ -1,10 +1,10 @@
 // PrefixCache without a disk against a map from path to block: what is found, what is evicted and when, exactly.
 #include "storage/prefix_cache.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <map>
+
+#include <gtest/gtest.h>
 
 #include "tests/support/cache_rig.h"
 #include "tests/support/swarm.h"
@@ -107,8 +107,10 @@ struct Running {
 class CacheRun {
  public:
   explicit CacheRun(std::uint64_t seed)
-      : prng_(mix64(seed)), rig_(config(4 + static_cast<std::uint32_t>(prng_.below(28)))),
-        alphabet_(2 + prng_.below(3)), swarm_(prng_, kKinds, kAlways) {
+      : prng_(mix64(seed)),
+        rig_(config(4 + static_cast<std::uint32_t>(prng_.below(28)))),
+        alphabet_(2 + prng_.below(3)),
+        swarm_(prng_, kKinds, kAlways) {
     model_.capacity = rig_.cache().stats().host.total;
   }
 
@@ -134,15 +136,33 @@ class CacheRun {
 
   void apply(std::uint32_t operation) {
     switch (operation) {
-      case kBegin: return begin();
-      case kTake: if (!acquiring_.empty()) take(); return;
-      case kAbandon: if (!acquiring_.empty() && prng_.chance(20)) abandon(); return;
-      case kGrow: if (!running_.empty()) grow(); return;
-      case kEnd: if (!running_.empty() && prng_.chance(20)) end(); return;
-      case kPrepare: if (fills_.size() < 3) prepare(); return;
-      case kDropFill: if (!fills_.empty()) { fills_.pop_back(); --model_.fills; } return;
-      case kMatch: return match();
-      default: FAIL();
+      case kBegin:
+        return begin();
+      case kTake:
+        if (!acquiring_.empty()) take();
+        return;
+      case kAbandon:
+        if (!acquiring_.empty() && prng_.chance(20)) abandon();
+        return;
+      case kGrow:
+        if (!running_.empty()) grow();
+        return;
+      case kEnd:
+        if (!running_.empty() && prng_.chance(20)) end();
+        return;
+      case kPrepare:
+        if (fills_.size() < 3) prepare();
+        return;
+      case kDropFill:
+        if (!fills_.empty()) {
+          fills_.pop_back();
+          --model_.fills;
+        }
+        return;
+      case kMatch:
+        return match();
+      default:
+        FAIL();
     }
   }
 
@@ -175,7 +195,8 @@ class CacheRun {
 
   std::size_t full_blocks(const Prompt& prompt) const {
     std::size_t blocks = 0;
-    while ((blocks + 1) * kBlockTokens <= prompt.ids.size() && model_.blocks.contains(prompt.path(blocks + 1))) ++blocks;
+    while ((blocks + 1) * kBlockTokens <= prompt.ids.size() && model_.blocks.contains(prompt.path(blocks + 1)))
+      ++blocks;
     return blocks;
   }
 
@@ -235,7 +256,8 @@ class CacheRun {
       tokens = model_.prepare() ? kBlockTokens - 1 : 0;
       --model_.blocks.at(prompt.path(blocks--)).leases;
     } else {
-      const auto [source, common] = model_.partial(prompt.path(blocks), prompt.salt_names[blocks], after(prompt, blocks));
+      const auto [source, common] =
+          model_.partial(prompt.path(blocks), prompt.salt_names[blocks], after(prompt, blocks));
       if (common > 0) {
         ModelBlock& block = model_.blocks.at(source);
         ++block.leases;
@@ -276,8 +298,8 @@ class CacheRun {
 
   void commit(Running& sequence, BlockFill fill, std::size_t at) {
     const Prompt& prompt = sequence.prompt;
-    const auto keys = block_keys(rig_.cache().root(), std::span(prompt.ids).first((at + 1) * kBlockTokens), prompt.salts,
-                                 kBlockTokens);
+    const auto keys = block_keys(rig_.cache().root(), std::span(prompt.ids).first((at + 1) * kBlockTokens),
+                                 prompt.salts, kBlockTokens);
     const BlockKey& parent = at == 0 ? rig_.cache().root() : keys[at - 1];
     const Salt salt = salt_named(static_cast<std::uint8_t>(prompt.salt_names[at]));
     const std::span<const TokenId> ids = std::span(prompt.ids).subspan(at * kBlockTokens, kBlockTokens);

@@ -1,10 +1,10 @@
 // PrefixIndex against a plain list of nodes that is searched from end to end.
 #include "storage/prefix_index.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <list>
+
+#include <gtest/gtest.h>
 
 #include "storage/base/assert.h"
 #include "storage/block_key.h"
@@ -16,7 +16,19 @@ namespace {
 constexpr std::uint32_t kBlockTokens = 3;
 constexpr std::uint32_t kHostBlocks = 24;
 
-enum Operation : std::uint32_t { kInsert, kSetHost, kLease, kUnlease, kTouch, kEvict, kSetRecord, kClearRecord, kLoad, kProbe, kKinds };
+enum Operation : std::uint32_t {
+  kInsert,
+  kSetHost,
+  kLease,
+  kUnlease,
+  kTouch,
+  kEvict,
+  kSetRecord,
+  kClearRecord,
+  kLoad,
+  kProbe,
+  kKinds
+};
 
 struct ModelNode {
   ModelNode* parent;
@@ -37,7 +49,10 @@ std::uint32_t common(const std::vector<TokenId>& a, std::span<const TokenId> b) 
 class IndexRun {
  public:
   explicit IndexRun(std::uint64_t seed)
-      : prng_(mix64(seed)), alphabet_(1 + prng_.below(4)), root_(root_key({}, kBlockTokens)), index_(root_, kHostBlocks),
+      : prng_(mix64(seed)),
+        alphabet_(1 + prng_.below(4)),
+        root_(root_key({}, kBlockTokens)),
+        index_(root_, kHostBlocks),
         swarm_(prng_, kKinds, kAlways) {
     nodes_.push_back({nullptr, {}, {}, root_});
     for (std::uint32_t i = 0; i < kHostBlocks; ++i) free_.push_back(BlockId{i});
@@ -57,17 +72,41 @@ class IndexRun {
   void apply(std::uint32_t operation) {
     ModelNode& node = any();
     switch (operation) {
-      case kInsert: return insert(node);
-      case kSetHost: return set_host(node);
-      case kLease: if (node.host) { index_.set_leased(real(node)); node.cached = false; } return;
-      case kUnlease: if (node.host) { index_.set_cached(real(node)); node.cached = true; } return;
-      case kTouch: if (node.parent && !evictable(node)) touch(node); return;
-      case kEvict: return evict();
-      case kSetRecord: if (node.parent) { index_.set_record(real(node), prng_.next()); node.record = true; } return;
-      case kClearRecord: return clear_record(node);
-      case kLoad: return toggle_load(node);
-      case kProbe: return probe(node);
-      default: FAIL();
+      case kInsert:
+        return insert(node);
+      case kSetHost:
+        return set_host(node);
+      case kLease:
+        if (node.host) {
+          index_.set_leased(real(node));
+          node.cached = false;
+        }
+        return;
+      case kUnlease:
+        if (node.host) {
+          index_.set_cached(real(node));
+          node.cached = true;
+        }
+        return;
+      case kTouch:
+        if (node.parent && !evictable(node)) touch(node);
+        return;
+      case kEvict:
+        return evict();
+      case kSetRecord:
+        if (node.parent) {
+          index_.set_record(real(node), prng_.next());
+          node.record = true;
+        }
+        return;
+      case kClearRecord:
+        return clear_record(node);
+      case kLoad:
+        return toggle_load(node);
+      case kProbe:
+        return probe(node);
+      default:
+        FAIL();
     }
   }
 
@@ -125,7 +164,8 @@ class IndexRun {
   void evict() {
     PrefixNode* const victim = index_.least_recent_evictable();
     if (victim == nullptr) return;
-    const auto node = std::find_if(nodes_.begin(), nodes_.end(), [&](const ModelNode& n) { return n.key == victim->key; });
+    const auto node =
+        std::find_if(nodes_.begin(), nodes_.end(), [&](const ModelNode& n) { return n.key == victim->key; });
     free_.push_back(*victim->host);
     index_.clear_host(*victim);
     index_.remove_if_unused(victim);
@@ -176,8 +216,8 @@ class IndexRun {
   }
 
   bool evictable(const ModelNode& node) const {
-    return node.cached && std::none_of(nodes_.begin(), nodes_.end(),
-                                       [&](const ModelNode& n) { return n.parent == &node && n.host; });
+    return node.cached &&
+           std::none_of(nodes_.begin(), nodes_.end(), [&](const ModelNode& n) { return n.parent == &node && n.host; });
   }
 
   void compare() {

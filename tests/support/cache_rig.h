@@ -12,8 +12,8 @@ namespace kvasir::testing {
 
 Salt salt_named(std::uint8_t name);
 
-// Stand-in for a block's KV: kTokenBytes for each token, a hash of the parent's key, the salt and all ids of the block up
-// to that token. So wrong bytes for some ids are seen, also in the valid part of a partial block.
+// Stand-in for a block's KV: kTokenBytes for each token, a hash of the parent's key, the salt and all ids of the block
+// up to that token. So wrong bytes for some ids are seen, also in the valid part of a partial block.
 inline constexpr std::size_t kTokenBytes = 8;
 void write_token_bytes(std::span<std::byte> block, const BlockKey& parent, const Salt& salt,
                        std::span<const TokenId> ids);
@@ -46,10 +46,10 @@ class CacheRig {
   std::uint32_t block_tokens() const { return config_.cache.block_tokens; }
   TimePoint now{};
 
-  bool step();         // one unit of time for disk and cache; true when an acquisition became ready
-  void settle();       // steps until the disk is idle and the cache knows all
-  void restart();      // a clean stop (flush) and a new process
-  void kill();         // kill -9 and a new process. REQUIRES: nothing of the cache is held, as for restart()
+  bool step();     // one unit of time for disk and cache; true when an acquisition became ready
+  void settle();   // steps until the disk is idle and the cache knows all
+  void restart();  // a clean stop (flush) and a new process
+  void kill();     // kill -9 and a new process. REQUIRES: nothing of the cache is held, as for restart()
 
   PrefixQuery query(std::span<const TokenId> ids, std::span<const SaltRange> salts) const { return {ids, salts}; }
   std::vector<SaltRange> salted(std::uint8_t name) const { return {{0, salt_named(name)}}; }

@@ -85,7 +85,8 @@ std::uint32_t FakeDiskTier::writes_waiting() const {
   return static_cast<std::uint32_t>(operations_.size()) - reads_waiting();
 }
 
-std::vector<DiskRecord> FakeDiskTier::attach(const Fingerprint& fingerprint, std::function<void()> on_completion_ready) {
+std::vector<DiskRecord> FakeDiskTier::attach(const Fingerprint& fingerprint,
+                                             std::function<void()> on_completion_ready) {
   clients_[fingerprint] = {std::move(on_completion_ready), {}};
   std::vector<DiskRecord> own;
   for (const auto& [number, stored] : stored_)
@@ -196,8 +197,11 @@ void FakeDiskTier::perform_write(Operation& operation) {
   stats_.bytes_written += operation.payload.size();
   complete(record.fingerprint, {DiskCompletion::Kind::written, record.key, record.number, operation.tag, std::nullopt});
   const std::uint64_t number = record.number;
-  stored_.emplace(number, Stored{std::move(record), {operation.payload.begin(), operation.payload.end()},
-                                 options.durable_after_steps, false, false});
+  stored_.emplace(number, Stored{std::move(record),
+                                 {operation.payload.begin(), operation.payload.end()},
+                                 options.durable_after_steps,
+                                 false,
+                                 false});
   while (stored_.size() > options.records_max) reclaim_oldest();
 }
 

@@ -1,8 +1,8 @@
 #include "storage/block_key.h"
 
-#include <gtest/gtest.h>
-
 #include <numeric>
+
+#include <gtest/gtest.h>
 
 #include "storage/base/hash.h"
 
@@ -33,7 +33,8 @@ TEST(BlockKey, RootDependsOnFingerprintAndBlockTokens) {
 TEST(BlockKey, IsStable) {
   const BlockKey root = root_key({}, 32);
   EXPECT_EQ(to_hex(root.bytes), "e03a534f080a88fd4cf5e79430ab0f78785065b43450cca328e4aaa2de9860f7");
-  EXPECT_EQ(to_hex(block_key(root, salt(7), counting(32)).bytes), "c317ed765b55051da19d036ce58dd466620d61420ffca143114c2b8500015b4d");
+  EXPECT_EQ(to_hex(block_key(root, salt(7), counting(32)).bytes),
+            "c317ed765b55051da19d036ce58dd466620d61420ffca143114c2b8500015b4d");
 }
 
 TEST(BlockKey, DependsOnParentSaltAndEveryId) {

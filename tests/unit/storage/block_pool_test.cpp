@@ -30,7 +30,10 @@ TEST(BlockPool, LifeOfASlot) {
     expect_counts(pool, 1, 0, 1, 0);
   }
   expect_counts(pool, 1, 0, 0, 1);
-  { const BlockLease again = pool.lease(id); expect_counts(pool, 1, 0, 1, 0); }
+  {
+    const BlockLease again = pool.lease(id);
+    expect_counts(pool, 1, 0, 1, 0);
+  }
   pool.release(id);
   expect_counts(pool, 2, 0, 0, 0);
 }

@@ -1,11 +1,11 @@
 #include "storage/base/hash.h"
 
-#include <gtest/gtest.h>
-#include <zstd.h>
-
 #include <cstring>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
+#include <zstd.h>
 
 #include "storage/base/prng.h"
 

@@ -1,6 +1,6 @@
-#include <gtest/gtest.h>
-
 #include <numeric>
+
+#include <gtest/gtest.h>
 
 #include "storage/prefix_cache.h"
 #include "tests/support/cache_rig.h"
@@ -38,7 +38,10 @@ TEST(PrefixCacheDisk, ServesFromDiskAfterARestart) {
   CacheRig rig;
   fill_disk(rig, 14);
   EXPECT_EQ(rig.match(prompt(14)), (Tokens{0, 12}));
-  { const HeldPrompt held = rig.run(prompt(14)); EXPECT_EQ(held.tokens_by_tier, (Tokens{0, 12})); }
+  {
+    const HeldPrompt held = rig.run(prompt(14));
+    EXPECT_EQ(held.tokens_by_tier, (Tokens{0, 12}));
+  }
   const HeldPrompt again = rig.run(prompt(14));
   EXPECT_EQ(again.tokens_by_tier, (Tokens{12, 0}));
   const PrefixCacheStats stats = rig.cache().stats();
@@ -109,7 +112,10 @@ TEST(PrefixCacheDisk, AnIoErrorKeepsTheRecord) {
   const auto ids = prompt(9);
   const AcquireId id = begin(rig, ids);
   rig.disk().fail_next_reads(2, RecordFault::io);
-  { const PrefixHold hold = rig.take(id, ids, rig.salted(1)); EXPECT_EQ(hold.tokens(), 0u); }
+  {
+    const PrefixHold hold = rig.take(id, ids, rig.salted(1));
+    EXPECT_EQ(hold.tokens(), 0u);
+  }
   EXPECT_EQ(rig.match(ids), (Tokens{0, 8}));
   EXPECT_EQ(faults(rig, RecordFault::io), 1u + (rig.cache().stats().disk_blocks_loaded == 0));
   EXPECT_EQ(rig.cache().stats().evictions[kDisk][kCorrupt], 0u);
@@ -283,7 +289,10 @@ TEST(PrefixCacheDisk, OnReuseWritesAtTheSecondUse) {
 TEST(PrefixCacheDisk, ARefusalStopsWritesForAWhileNotService) {
   CacheRig rig;
   rig.disk().options.refuse_percent = 100;
-  { const HeldPrompt held = rig.run(prompt(9)); EXPECT_EQ(held.blocks.size(), 2u); }
+  {
+    const HeldPrompt held = rig.run(prompt(9));
+    EXPECT_EQ(held.blocks.size(), 2u);
+  }
   rig.settle();
   EXPECT_EQ(rig.cache().stats().disk_writes_skipped, 2u);
   EXPECT_EQ(rig.match(prompt(9)), (Tokens{8, 0}));

@@ -1,9 +1,9 @@
 // The prefix cache over the real disk tier and its threads.
-#include <gtest/gtest.h>
-
 #include <atomic>
 #include <numeric>
 #include <thread>
+
+#include <gtest/gtest.h>
 
 #include "storage/prefix_cache.h"
 #include "storage/tiers/disk_tier.h"
@@ -34,7 +34,8 @@ class Process {
     disk_ = std::move(*opened);
     Fingerprint fingerprint;
     fingerprint.bytes.fill(3);
-    cache_ = std::make_unique<PrefixCache>(PrefixCacheConfig{.block_tokens = kBlockTokens}, fingerprint, memory_, disk_.get());
+    cache_ = std::make_unique<PrefixCache>(PrefixCacheConfig{.block_tokens = kBlockTokens}, fingerprint, memory_,
+                                           disk_.get());
     cache_->set_wakeup([this] { wakeups_.fetch_add(1); });
   }
 
@@ -94,13 +95,17 @@ TEST(PrefixCacheRocksDb, MorePromptsThanThePoolHoldsComeBackFromDisk) {
   Process next(folder / "store");
   EXPECT_EQ(next.cache().stats().disk_blocks, 100u);
   for (TokenId i = 0; i < 10; ++i)
-    EXPECT_EQ(next.run(prompt(10 * kBlockTokens + 1, i * 10'000)), (std::array<std::uint32_t, 2>{0, 10 * kBlockTokens}));
+    EXPECT_EQ(next.run(prompt(10 * kBlockTokens + 1, i * 10'000)),
+              (std::array<std::uint32_t, 2>{0, 10 * kBlockTokens}));
   for (const std::uint64_t faults : next.cache().stats().record_faults) EXPECT_EQ(faults, 0u);
 }
 
 TEST(PrefixCacheRocksDb, DestroyedWhileTheDiskIsBusy) {
   TempDir folder;
-  { Process process(folder / "store"); process.run(prompt(30 * kBlockTokens, 0)); }
+  {
+    Process process(folder / "store");
+    process.run(prompt(30 * kBlockTokens, 0));
+  }
   {
     Process process(folder / "store");
     process.run(prompt(30 * kBlockTokens, 0));

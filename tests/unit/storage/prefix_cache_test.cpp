@@ -1,8 +1,8 @@
 #include "storage/prefix_cache.h"
 
-#include <gtest/gtest.h>
-
 #include <numeric>
+
+#include <gtest/gtest.h>
 
 #include "tests/support/cache_rig.h"
 
@@ -130,7 +130,8 @@ TEST(PrefixCache, EvictsTheTailOfTheLeastRecentlyUsed) {
   EXPECT_EQ(rig.match(prompt(9, 200)), (Tokens{4, 0}));
   EXPECT_EQ(rig.match(prompt(9, 100)), (Tokens{8, 0}));
   {
-    const auto one = rig.cache().prepare(rig.now), two = rig.cache().prepare(rig.now), three = rig.cache().prepare(rig.now);
+    const auto one = rig.cache().prepare(rig.now), two = rig.cache().prepare(rig.now),
+               three = rig.cache().prepare(rig.now);
     EXPECT_EQ(rig.match(prompt(9, 200)), (Tokens{0, 0}));
     EXPECT_EQ(rig.match(prompt(9, 100)), (Tokens{4, 0}));
   }
