@@ -46,9 +46,9 @@ enum class WritePolicy : std::uint8_t { on_commit, on_reuse };  // when a block 
 struct PrefixCacheConfig {
   std::uint32_t block_tokens = 32;
   WritePolicy write_policy = WritePolicy::on_commit;
-  std::uint32_t loads_inflight_max = 64;   // blocks being read from disk at once, over all sequences
-  // Blocks being copied to disk at once; at most an eighth of the pool, since they are leased. Others wait their turn as
-  // long as they stay in the pool; one evicted before its turn is skipped and counted.
+  std::uint32_t loads_inflight_max = 64;  // blocks being read from disk at once, over all sequences
+  // Blocks being copied to disk at once; at most an eighth of the pool, since they are leased. Others wait their turn
+  // as long as they stay in the pool; one evicted before its turn is skipped and counted.
   std::uint32_t writes_inflight_max = 64;
 };
 
