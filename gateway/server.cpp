@@ -71,6 +71,7 @@ class Server::Impl {
   asio::signal_set signals_;
   asio::steady_timer drain_timer_;
   std::set<std::shared_ptr<Connection>> connections_;
+  bool drained_ = false;
   std::function<void()> on_drain_;
 };
 
@@ -105,7 +106,7 @@ void Server::Impl::run(bool handle_signals, std::function<void()> on_drain) {
 }
 
 asio::awaitable<void> Server::Impl::watch_signals() {
-  for (int count = 0;; ++count) {
+  for (int count = 0; !drained_; ++count) {  // a drain with nothing to wait for ends inside begin_drain()
     const auto [ec, number] = co_await signals_.async_wait(asio::as_tuple(asio::use_awaitable));
     if (ec) co_return;
     if (count > 0) std::_Exit(128 + number);
@@ -173,6 +174,7 @@ asio::awaitable<void> Server::Impl::drain_loop() {
   boost::system::error_code ignored;
   acceptor_.close(ignored);
   for (const auto& connection : connections_) connection->abort();
+  drained_ = true;
   signals_.cancel(ignored);
   signals_.clear(ignored);  // from here on a signal ends the process
 }

@@ -382,6 +382,19 @@ TEST(Server, ASignalDrains) {
   EXPECT_TRUE(rig.routes.draining());
 }
 
+TEST(Server, ASignalEndsAnIdleServer) {
+  ServerRig::Options o = ServerRig::options();
+  o.handle_signals = true;
+  ServerRig rig(o);
+  TestClient client(rig.port());
+  client.send(get("/healthz", "Connection: close\r\n"));
+  EXPECT_EQ(client.read_response().status, 200);
+  client.close();
+  std::this_thread::sleep_for(50ms);
+  ::kill(::getpid(), SIGINT);
+  rig.thread.join();
+}
+
 TEST(Server, DrainCutsOffWhatTakesTooLong) {
   ServerRig::Options o = slow_backend();
   o.config.limits.drain_timeout = 200ms;
