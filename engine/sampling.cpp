@@ -96,13 +96,14 @@ std::vector<Candidate> best_candidates(std::span<const float> logits, std::size_
   return best;
 }
 
-// exp((logit - best) / temperature) of every token, and their sum by runs of ids. Weights are floats: relative errors of
-// 1e-6 are nothing to a draw, and vectors of floats are what makes sampling cheap beside a step.
+// exp((logit - best) / temperature) of every token, and their sum by runs of ids. Weights are floats: relative errors
+// of 1e-6 are nothing to a draw, and vectors of floats are what makes sampling cheap beside a step.
 class Weights {
  public:
   static constexpr float kNone = 2e-38f;  // up to this: e^-87 of the best or less, never drawn
 
-  Weights(std::span<const float> logits, float best, float temperature) : size_(logits.size()), weights_(padded(size_)) {
+  Weights(std::span<const float> logits, float best, float temperature)
+      : size_(logits.size()), weights_(padded(size_)) {
     const float scale = 1 / temperature;
     const std::size_t whole = size_ / 4 * 4;
     for (std::size_t i = 0; i < whole; i += 4) weigh(&logits[i], best, scale, &weights_[i]);

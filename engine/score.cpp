@@ -63,11 +63,13 @@ Status Scorer::check(std::span<const TokenId> ids, const ScoreOptions& options) 
     return error(ErrorCode::invalid_argument,
                  "id " + std::to_string(id) + " is not in 0 .. " + std::to_string(info.vocabulary - 1), "ids");
   }
-  const std::size_t room = std::min<std::size_t>(
-      info.context_tokens, std::size_t{backend_.memory().block_count()} * info.block_tokens);
+  const std::size_t room =
+      std::min<std::size_t>(info.context_tokens, std::size_t{backend_.memory().block_count()} * info.block_tokens);
   if (ids.size() + options.greedy <= room) return Ok{};
-  return error(ErrorCode::too_large, std::to_string(ids.size()) + " ids and " + std::to_string(options.greedy) +
-                                         " greedy tokens do not fit in " + std::to_string(room) + " positions", "ids");
+  return error(ErrorCode::too_large,
+               std::to_string(ids.size()) + " ids and " + std::to_string(options.greedy) +
+                   " greedy tokens do not fit in " + std::to_string(room) + " positions",
+               "ids");
 }
 
 std::vector<float> Scorer::prefill(std::span<const TokenId> ids, const ScoreOptions& options, double& nll_sum) {

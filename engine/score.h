@@ -23,7 +23,7 @@ struct ScoreOptions {
 };
 
 struct Score {
-  std::optional<double> mean_nll;  // of ids[i] given the ids before, i >= 1; absent for a single id
+  std::optional<double> mean_nll;               // of ids[i] given the ids before, i >= 1; absent for a single id
   std::vector<std::pair<TokenId, double>> top;  // log-probabilities after the last id, best first
   std::vector<TokenId> greedy_ids;
 };

@@ -1,10 +1,10 @@
 #include "engine/cpu/host_block_memory.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <limits>
 #include <string>
+
+#include <sys/mman.h>
 
 namespace kvasir {
 
@@ -16,8 +16,8 @@ Result<std::unique_ptr<HostBlockMemory>> HostBlockMemory::create(std::size_t poo
     return error(ErrorCode::invalid_argument, "a block pool of " + std::to_string(pool_bytes) +
                                                   " bytes cannot hold one block of " + std::to_string(block_bytes));
   }
-  void* mapping = ::mmap(nullptr, count * stride, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* mapping =
+      ::mmap(nullptr, count * stride, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping == MAP_FAILED) {
     return error(ErrorCode::io, "cannot map " + std::to_string(count * stride) + " bytes for the block pool");
   }

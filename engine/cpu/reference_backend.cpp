@@ -45,7 +45,8 @@ class ReferenceBackend final : public Backend {
   void check(const SequenceInput& sequence) const {
     KVASIR_ASSERT(sequence.first_position < sequence.ids.size());
     KVASIR_ASSERT(sequence.ids.size() <= info_.context_tokens);
-    KVASIR_ASSERT(sequence.blocks.size() >= div_ceil(static_cast<std::uint32_t>(sequence.ids.size()), info_.block_tokens));
+    KVASIR_ASSERT(sequence.blocks.size() >=
+                  div_ceil(static_cast<std::uint32_t>(sequence.ids.size()), info_.block_tokens));
     for (std::size_t i = sequence.first_position; i < sequence.ids.size(); ++i) {
       KVASIR_ASSERT(sequence.ids[i] >= 0 && static_cast<std::uint32_t>(sequence.ids[i]) < info_.vocabulary);
     }

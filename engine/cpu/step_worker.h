@@ -23,9 +23,9 @@ class StepWorker {
   StepWorker(const StepWorker&) = delete;
   StepWorker& operator=(const StepWorker&) = delete;
 
-  void set_wakeup(std::function<void()> wakeup);         // once, before the first submit
-  Ticket submit(Batch batch);                            // REQUIRES: no step in flight, batch not empty
-  std::optional<BatchResult> poll(Ticket ticket);        // REQUIRES: the ticket of the last submit
+  void set_wakeup(std::function<void()> wakeup);   // once, before the first submit
+  Ticket submit(Batch batch);                      // REQUIRES: no step in flight, batch not empty
+  std::optional<BatchResult> poll(Ticket ticket);  // REQUIRES: the ticket of the last submit
 
  private:
   enum class State : std::uint8_t { idle, running, ready, stopping };

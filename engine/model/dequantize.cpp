@@ -69,7 +69,9 @@ void dequantize_row(TensorType type, std::span<const std::byte> row, std::span<f
   KVASIR_ASSERT(row.size() == row_bytes(type, out.size()));
   const std::byte* in = row.data();
   switch (type) {
-    case TensorType::f32: std::memcpy(out.data(), in, row.size()); return;
+    case TensorType::f32:
+      std::memcpy(out.data(), in, row.size());
+      return;
     case TensorType::f16:
       for (std::size_t i = 0; i < out.size(); ++i) out[i] = f16_to_f32(read_u16(in + 2 * i));
       return;

@@ -8,9 +8,9 @@
 
 namespace kvasir {
 
-float f16_to_f32(std::uint16_t half);    // exact; also subnormals, infinities, NaN
-std::uint16_t f32_to_f16(float value);   // rounds to nearest, ties to even; overflow to infinity
-float bf16_to_f32(std::uint16_t bits);   // exact
+float f16_to_f32(std::uint16_t half);   // exact; also subnormals, infinities, NaN
+std::uint16_t f32_to_f16(float value);  // rounds to nearest, ties to even; overflow to infinity
+float bf16_to_f32(std::uint16_t bits);  // exact
 
 // Bytes of a row of `elements` elements. REQUIRES: elements is a multiple of block_elements(type).
 std::size_t row_bytes(TensorType type, std::size_t elements);

@@ -1,10 +1,5 @@
 #include "engine/model/gguf.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <array>
 #include <bit>
 #include <cerrno>
@@ -13,6 +8,11 @@
 #include <system_error>
 #include <utility>
 
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 static_assert(std::endian::native == std::endian::little, "GGUF values are read as they lie in the file");
 
 namespace kvasir {
@@ -20,10 +20,10 @@ namespace kvasir {
 namespace {
 
 constexpr std::array<std::string_view, 40> kTypeNames = {
-    "F32",     "F16",     "Q4_0",  "Q4_1",  "",        "",         "Q5_0",     "Q5_1",   "Q8_0",   "Q8_1",
-    "Q2_K",    "Q3_K",    "Q4_K",  "Q5_K",  "Q6_K",    "Q8_K",     "IQ2_XXS",  "IQ2_XS", "IQ3_XXS", "IQ1_S",
-    "IQ4_NL",  "IQ3_S",   "IQ2_S", "IQ4_XS", "I8",     "I16",      "I32",      "I64",    "F64",    "IQ1_M",
-    "BF16",    "",        "",      "",      "TQ1_0",   "TQ2_0",    "",         "",       "",       "MXFP4"};
+    "F32",    "F16",   "Q4_0",  "Q4_1",   "",      "",      "Q5_0",    "Q5_1",   "Q8_0",    "Q8_1",
+    "Q2_K",   "Q3_K",  "Q4_K",  "Q5_K",   "Q6_K",  "Q8_K",  "IQ2_XXS", "IQ2_XS", "IQ3_XXS", "IQ1_S",
+    "IQ4_NL", "IQ3_S", "IQ2_S", "IQ4_XS", "I8",    "I16",   "I32",     "I64",    "F64",     "IQ1_M",
+    "BF16",   "",      "",      "",       "TQ1_0", "TQ2_0", "",        "",       "",        "MXFP4"};
 
 constexpr std::uint32_t kMagic = 0x46554747;  // "GGUF"
 constexpr std::uint64_t kDimsMax = 4;
@@ -49,22 +49,25 @@ bool is_supported(std::uint32_t type) {
     case TensorType::f16:
     case TensorType::q4_1:
     case TensorType::q8_0:
-    case TensorType::bf16: return true;
+    case TensorType::bf16:
+      return true;
   }
   return false;
 }
 
-std::uint32_t block_elements(TensorType type) {
-  return type == TensorType::q4_1 || type == TensorType::q8_0 ? 32 : 1;
-}
+std::uint32_t block_elements(TensorType type) { return type == TensorType::q4_1 || type == TensorType::q8_0 ? 32 : 1; }
 
 std::uint32_t block_bytes(TensorType type) {
   switch (type) {
-    case TensorType::f32: return 4;
+    case TensorType::f32:
+      return 4;
     case TensorType::f16:
-    case TensorType::bf16: return 2;
-    case TensorType::q4_1: return 2 + 2 + 16;
-    case TensorType::q8_0: return 2 + 32;
+    case TensorType::bf16:
+      return 2;
+    case TensorType::q4_1:
+      return 2 + 2 + 16;
+    case TensorType::q8_0:
+      return 2 + 32;
   }
   KVASIR_ASSERT(!"not a loadable tensor type");
   return 0;
@@ -96,17 +99,22 @@ class GgufParser {
     switch (kind) {
       case Kind::u8:
       case Kind::i8:
-      case Kind::boolean: return 1;
+      case Kind::boolean:
+        return 1;
       case Kind::u16:
-      case Kind::i16: return 2;
+      case Kind::i16:
+        return 2;
       case Kind::u32:
       case Kind::i32:
-      case Kind::f32: return 4;
+      case Kind::f32:
+        return 4;
       case Kind::string:
       case Kind::u64:
       case Kind::i64:
-      case Kind::f64: return 8;
-      case Kind::array: return 12;
+      case Kind::f64:
+        return 8;
+      case Kind::array:
+        return 12;
     }
     return 0;
   }
@@ -159,18 +167,26 @@ class GgufParser {
 
   bool read_scalar(Kind kind, std::int64_t& v) {
     switch (kind) {
-      case Kind::i8: return read_as<std::int8_t>(v);
-      case Kind::i16: return read_as<std::int16_t>(v);
-      case Kind::i32: return read_as<std::int32_t>(v);
-      default: return read_as<std::int64_t>(v);
+      case Kind::i8:
+        return read_as<std::int8_t>(v);
+      case Kind::i16:
+        return read_as<std::int16_t>(v);
+      case Kind::i32:
+        return read_as<std::int32_t>(v);
+      default:
+        return read_as<std::int64_t>(v);
     }
   }
   bool read_scalar(Kind kind, std::uint64_t& v) {
     switch (kind) {
-      case Kind::u8: return read_as<std::uint8_t>(v);
-      case Kind::u16: return read_as<std::uint16_t>(v);
-      case Kind::u32: return read_as<std::uint32_t>(v);
-      default: return read_as<std::uint64_t>(v);
+      case Kind::u8:
+        return read_as<std::uint8_t>(v);
+      case Kind::u16:
+        return read_as<std::uint16_t>(v);
+      case Kind::u32:
+        return read_as<std::uint32_t>(v);
+      default:
+        return read_as<std::uint64_t>(v);
     }
   }
   bool read_scalar(Kind kind, double& v) { return kind == Kind::f32 ? read_as<float>(v) : read_as<double>(v); }
@@ -222,16 +238,22 @@ class GgufParser {
       case Kind::u8:
       case Kind::u16:
       case Kind::u32:
-      case Kind::u64: return read_typed(std::uint64_t{});
+      case Kind::u64:
+        return read_typed(std::uint64_t{});
       case Kind::i8:
       case Kind::i16:
       case Kind::i32:
-      case Kind::i64: return read_typed(std::int64_t{});
+      case Kind::i64:
+        return read_typed(std::int64_t{});
       case Kind::f32:
-      case Kind::f64: return read_typed(double{});
-      case Kind::boolean: return read_typed(bool{});
-      case Kind::string: return read_typed(std::string{});
-      case Kind::array: break;
+      case Kind::f64:
+        return read_typed(double{});
+      case Kind::boolean:
+        return read_typed(bool{});
+      case Kind::string:
+        return read_typed(std::string{});
+      case Kind::array:
+        break;
     }
     return false;
   }
@@ -294,7 +316,8 @@ class GgufParser {
   }
 
   // Types without a name in TensorType keep an empty `data`: their size is not known here.
-  bool place_tensor(GgufTensor& tensor, std::uint64_t offset, std::span<const std::byte> data, std::uint64_t alignment) {
+  bool place_tensor(GgufTensor& tensor, std::uint64_t offset, std::span<const std::byte> data,
+                    std::uint64_t alignment) {
     std::uint64_t bytes = 0;
     if (is_supported(tensor.type) && !tensor_bytes(tensor, bytes)) return false;
     if (offset % alignment != 0) {

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::uint64_t kLayersMax = 1024;
 constexpr std::uint64_t kHeadsMax = 1024;
-constexpr std::uint64_t kWidthMax = 1u << 17;    // of hidden and ffn
+constexpr std::uint64_t kWidthMax = 1u << 17;  // of hidden and ffn
 constexpr std::uint64_t kHeadDimMax = 512;
 constexpr std::uint64_t kContextMax = 1u << 24;  // tokens
 constexpr std::uint64_t kVocabularyMax = 1u << 22;
@@ -115,7 +115,8 @@ void read_heads(ConfigReader& reader, ModelConfig& config) {
 void check_groups(ConfigReader& reader, const ModelConfig& config) {
   const auto whole = [&](const char* key, std::uint32_t width) {
     if (width % kGroup == 0) return;
-    reader.fail(ErrorCode::unsupported, key, "gives rows of " + std::to_string(width) + " elements, not a multiple of 32");
+    reader.fail(ErrorCode::unsupported, key,
+                "gives rows of " + std::to_string(width) + " elements, not a multiple of 32");
   };
   whole("llama.embedding_length", config.hidden);
   whole("llama.feed_forward_length", config.ffn);
@@ -156,7 +157,8 @@ Status read_token_types(const GgufFile& file, VocabularyData& vocabulary) {
   bool ok = numbers != nullptr && numbers->size() == vocabulary.tokens.size();
   if (ok) vocabulary.types = token_types(*numbers, ok);
   if (ok) return Ok{};
-  return error(ErrorCode::corrupt, "model: tokenizer.ggml.token_type is not one signed number from 1 to 6 for each token");
+  return error(ErrorCode::corrupt,
+               "model: tokenizer.ggml.token_type is not one signed number from 1 to 6 for each token");
 }
 
 Status read_specials(const GgufFile& file, VocabularyData& vocabulary) {
@@ -182,8 +184,8 @@ Result<ModelConfig> read_model_config(const GgufFile& file) {
   config.architecture = file.get_string("general.architecture").value_or("");
   config.name = file.get_string("general.name").value_or("");
   if (config.architecture != "llama") {
-    return error(ErrorCode::unsupported, "model: general.architecture is \"" + config.architecture +
-                                             "\"; this build runs \"llama\" only");
+    return error(ErrorCode::unsupported,
+                 "model: general.architecture is \"" + config.architecture + "\"; this build runs \"llama\" only");
   }
   ConfigReader reader(file);
   config.layers = reader.number("llama.block_count", kLayersMax);

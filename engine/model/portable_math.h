@@ -95,10 +95,14 @@ inline SineCosine sine_cosine_portable(double x) {
   s = s * z - 1.0 / 6.0, c = c * z - 0.5;
   s = r + r * (z * s), c = 1.0 + z * c;
   switch (n & 3) {
-    case 0: return {s, c};
-    case 1: return {c, -s};
-    case 2: return {-s, -c};
-    default: return {-c, s};
+    case 0:
+      return {s, c};
+    case 1:
+      return {c, -s};
+    case 2:
+      return {-s, -c};
+    default:
+      return {-c, s};
   }
 }
 

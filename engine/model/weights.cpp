@@ -34,7 +34,8 @@ class Finder {
   // A tensor that nobody took would be a part of the model that is silently left out.
   Status finish() {
     for (const GgufTensor& tensor : file_.tensors()) {
-      if (!taken_.contains(tensor.name)) fail(ErrorCode::unsupported, tensor.name, "is not part of a plain Llama model");
+      if (!taken_.contains(tensor.name))
+        fail(ErrorCode::unsupported, tensor.name, "is not part of a plain Llama model");
     }
     if (failed_) return error_;
     return Ok{};
@@ -88,8 +89,8 @@ Result<ModelTensors> find_tensors(const GgufFile& file, const ModelConfig& confi
   Finder finder(file);
   ModelTensors tensors;
   tensors.token_embd = finder.matrix("token_embd.weight", config.hidden, config.vocabulary);
-  tensors.output = config.tied_output ? tensors.token_embd
-                                      : finder.matrix("output.weight", config.hidden, config.vocabulary);
+  tensors.output =
+      config.tied_output ? tensors.token_embd : finder.matrix("output.weight", config.hidden, config.vocabulary);
   tensors.output_norm = finder.vector("output_norm.weight", config.hidden);
   for (std::uint32_t layer = 0; layer < config.layers; ++layer) {
     tensors.layers.push_back(find_layer(finder, config, layer));

@@ -1,6 +1,5 @@
-#include <fmt/format.h>
+#include "engine/score.h"
 
-#include <CLI/CLI.hpp>
 #include <charconv>
 #include <iostream>
 #include <memory>
@@ -8,8 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
 #include "engine/cpu/cpu_backends.h"
-#include "engine/score.h"
 #include "engine/text/tokenizer.h"
 #include "gateway/commands/commands.h"
 #include "gateway/json/json.h"
@@ -81,7 +82,9 @@ std::string to_line(std::span<const TokenId> ids, const Score& score) {
 class ScoreLines {
  public:
   explicit ScoreLines(const Options& options)
-      : file_(value_or_stop(GgufFile::open(options.model))), backend_(make_backend(*file_, options)), scorer_(*backend_) {
+      : file_(value_or_stop(GgufFile::open(options.model))),
+        backend_(make_backend(*file_, options)),
+        scorer_(*backend_) {
     score_options_.chunk_tokens = options.chunk;
     score_options_.greedy = options.greedy;
     score_options_.top = options.top;
@@ -147,7 +150,8 @@ void add_score_command(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
       "score",
-      "What a model says about token ids. Reads JSON lines {\"ids\": [...]} or {\"text\": \"...\"} on stdin and writes one "
+      "What a model says about token ids. Reads JSON lines {\"ids\": [...]} or {\"text\": \"...\"} on stdin and writes "
+      "one "
       "line for each: {\"ids\", \"mean_nll\", \"top\": [[id, logprob]...], \"greedy_ids\"}, or {\"error\"}.\n"
       "mean_nll is null for a single id. Exit codes: 0 done, 1 a line failed, 2 the model or an option does not work.");
   command->add_option("--model", options->model, "GGUF file")->required();

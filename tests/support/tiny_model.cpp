@@ -32,7 +32,8 @@ void put_string(std::string& out, std::string_view text) {
 
 void pad(std::string& out) { out.resize((out.size() + kAlignment - 1) / kAlignment * kAlignment); }
 
-// Plain arithmetic on purpose, not the engine's bit tricks: the two check each other. Values here are never above 65504.
+// Plain arithmetic on purpose, not the engine's bit tricks: the two check each other. Values here are never above
+// 65504.
 std::uint16_t half_bits(float value) {
   const std::uint16_t sign = std::signbit(value) ? 0x8000 : 0;
   const double magnitude = std::fabs(static_cast<double>(value));
@@ -76,11 +77,21 @@ void put_q4_1(std::string& out, std::span<const float> group) {
 void put_values(std::string& out, TinyType type, std::span<const float> values) {
   for (std::size_t i = 0; i < values.size();) {
     switch (type) {
-      case TinyType::f32: put(out, values[i++]); break;
-      case TinyType::f16: put(out, half_bits(values[i++])); break;
-      case TinyType::bf16: put(out, static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(values[i++]) >> 16)); break;
-      case TinyType::q8_0: put_q8_0(out, values.subspan(i, kGroup)), i += kGroup; break;
-      case TinyType::q4_1: put_q4_1(out, values.subspan(i, kGroup)), i += kGroup; break;
+      case TinyType::f32:
+        put(out, values[i++]);
+        break;
+      case TinyType::f16:
+        put(out, half_bits(values[i++]));
+        break;
+      case TinyType::bf16:
+        put(out, static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(values[i++]) >> 16));
+        break;
+      case TinyType::q8_0:
+        put_q8_0(out, values.subspan(i, kGroup)), i += kGroup;
+        break;
+      case TinyType::q4_1:
+        put_q4_1(out, values.subspan(i, kGroup)), i += kGroup;
+        break;
     }
   }
 }
@@ -254,12 +265,13 @@ TinyVocabulary tiny_vocabulary() {
   vocabulary.tokens = {"<|endoftext|>", "<|im_start|>", "<|im_end|>", "<repo_name>", "<file_sep>"};
   vocabulary.types.assign(vocabulary.tokens.size(), 3);  // control
   for (std::string& token : byte_tokens()) vocabulary.tokens.push_back(std::move(token));
-  vocabulary.merges = {"Ġ t", "Ġ a",  "i n",  "h e",  "Ġ Ġ", "r e",  "o n",  "Ġt he", "e r",    "Ġ s",  "a t",
-                       "Ġ w", "Ġ o",  "e n",  "Ġ c",  "i t", "i s",  "a n",  "o r",   "e s",    "Ġ b",  "e d",
-                       "Ġ f", "in g", "Ġ p",  "o u",  "a l", "a r",  "Ġa n", "Ġt o",  "Ġ m",    "Ġo f", "Ġ in",
-                       "Ġ d", "Ġ h",  "Ġan d", "l l", "u s", "us er", "s t", "st e",  "ste m",  "s y",  "sy stem",
-                       "a s", "as s", "is t",  "ass ist", "an t", "assist ant", "ĠĠ ĠĠ", "Ċ Ċ", "Ġ is", "Ġ n", "H e",
-                       "He ll", "Hell o", "w or", "l d", "wor ld", "Ġ world", "Ġ l", "Ġ y", "Ġy ou"};
+  vocabulary.merges = {
+      "Ġ t",   "Ġ a",    "i n",   "h e",     "Ġ Ġ",    "r e",        "o n",   "Ġt he", "e r",   "Ġ s",  "a t",
+      "Ġ w",   "Ġ o",    "e n",   "Ġ c",     "i t",    "i s",        "a n",   "o r",   "e s",   "Ġ b",  "e d",
+      "Ġ f",   "in g",   "Ġ p",   "o u",     "a l",    "a r",        "Ġa n",  "Ġt o",  "Ġ m",   "Ġo f", "Ġ in",
+      "Ġ d",   "Ġ h",    "Ġan d", "l l",     "u s",    "us er",      "s t",   "st e",  "ste m", "s y",  "sy stem",
+      "a s",   "as s",   "is t",  "ass ist", "an t",   "assist ant", "ĠĠ ĠĠ", "Ċ Ċ",   "Ġ is",  "Ġ n",  "H e",
+      "He ll", "Hell o", "w or",  "l d",     "wor ld", "Ġ world",    "Ġ l",   "Ġ y",   "Ġy ou"};
   for (const std::string& merge : vocabulary.merges) {
     const std::size_t space = merge.find(' ');
     vocabulary.tokens.push_back(merge.substr(0, space) + merge.substr(space + 1));

@@ -29,8 +29,9 @@ struct TinyModelSpec {
   std::uint64_t seed = 1;
 };
 
-// The vocabulary of every tiny model: byte-level BPE ("gpt2", pre "smollm"): 5 control tokens, the 256 byte tokens, then
-// one token for each merge. Ids: 0 <|endoftext|>, 1 <|im_start|> (BOS), 2 <|im_end|> (EOS), 3 <repo_name>, 4 <file_sep>.
+// The vocabulary of every tiny model: byte-level BPE ("gpt2", pre "smollm"): 5 control tokens, the 256 byte tokens,
+// then one token for each merge. Ids: 0 <|endoftext|>, 1 <|im_start|> (BOS), 2 <|im_end|> (EOS), 3 <repo_name>, 4
+// <file_sep>.
 struct TinyVocabulary {
   std::vector<std::string> tokens;
   std::vector<std::int32_t> types;

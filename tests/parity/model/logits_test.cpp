@@ -1,9 +1,9 @@
-#include <gtest/gtest.h>
-
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <iostream>
+
+#include <gtest/gtest.h>
 
 #include "engine/cpu/cpu_backends.h"
 #include "engine/model/portable_math.h"
@@ -127,12 +127,13 @@ TEST_F(LogitsParity, CpuIsCloseToFullPrecision) {
     std::cout << "NLL " << *score.mean_nll << ", truth " << row.mean_nll << "\n";
     expect_same_greedy(row, score, 0.3);
   }
-  std::cout << backend->info().kernel_class << ": mean NLL " << sum / tokens << ", truth " << truth_sum / tokens << "\n";
+  std::cout << backend->info().kernel_class << ": mean NLL " << sum / tokens << ", truth " << truth_sum / tokens
+            << "\n";
   EXPECT_NEAR(sum / truth_sum, 1.0, 0.01);
 }
 
-// Mean over positions of KL(reference || cpu), printed so that another engine's figure on the same rows can stand beside
-// it. The ceiling is ours (0.0058 was measured on the rows up to 200 tokens), not another engine's.
+// Mean over positions of KL(reference || cpu), printed so that another engine's figure on the same rows can stand
+// beside it. The ceiling is ours (0.0058 was measured on the rows up to 200 tokens), not another engine's.
 TEST_F(LogitsParity, CpuDivergesLittleFromReference) {
   const auto reference = make(make_reference_backend), cpu = make(make_cpu_backend);
   Scorer reference_scorer(*reference), cpu_scorer(*cpu);

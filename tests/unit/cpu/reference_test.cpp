@@ -1,7 +1,7 @@
-#include <gtest/gtest.h>
-
 #include <cmath>
 #include <cstring>
+
+#include <gtest/gtest.h>
 
 #include "engine/cpu/cpu_backends.h"
 #include "engine/model/dequantize.h"
@@ -30,7 +30,8 @@ class NaiveLlama {
       attention("blk." + std::to_string(layer) + ".", x);
       feed_forward("blk." + std::to_string(layer) + ".", x);
     }
-    for (Vec& v : x) v = times(spec_.tied_output ? "token_embd.weight" : "output.weight", norm("output_norm.weight", v));
+    for (Vec& v : x)
+      v = times(spec_.tied_output ? "token_embd.weight" : "output.weight", norm("output_norm.weight", v));
     return x;
   }
 
@@ -55,7 +56,8 @@ class NaiveLlama {
     const Vec w = row(name, 0);
     double squares = 0;
     for (const double v : x) squares += v * v;
-    const double scale = 1 / std::sqrt(squares / static_cast<double>(x.size()) + static_cast<double>(spec_.rms_epsilon));
+    const double scale =
+        1 / std::sqrt(squares / static_cast<double>(x.size()) + static_cast<double>(spec_.rms_epsilon));
     for (std::size_t i = 0; i < x.size(); ++i) x[i] *= scale * w[i];
     return x;
   }
@@ -141,7 +143,8 @@ struct Rig {
     input.ids = std::span(ids).first(end);
     input.first_position = first;
     input.logits = LogitsWanted::all;
-    for (std::uint32_t i = 0; i * backend->info().block_tokens < end; ++i) input.blocks.push_back(BlockId{first_block + i});
+    for (std::uint32_t i = 0; i * backend->info().block_tokens < end; ++i)
+      input.blocks.push_back(BlockId{first_block + i});
     return input;
   }
   BatchResult run(Batch batch) const {
@@ -221,13 +224,15 @@ TEST(Reference, ThreadsAndBlockSizesChangeNoBit) {
   const Ids ids = random_ids(140, 4);
   const std::vector<float> expected = Rig({}).logits(ids, 140);
   for (const std::uint32_t threads : {2u, 3u, 7u}) EXPECT_EQ(Rig({}, threads).logits(ids, 50), expected);
-  for (const std::uint32_t block_tokens : {1u, 32u, 128u}) EXPECT_EQ(Rig({}, 2, block_tokens).logits(ids, 50), expected);
+  for (const std::uint32_t block_tokens : {1u, 32u, 128u})
+    EXPECT_EQ(Rig({}, 2, block_tokens).logits(ids, 50), expected);
 }
 
 TEST(Reference, NeighboursInABatchChangeNoBit) {
   const Rig rig({}, 2);
   const Ids a = random_ids(40, 5), b = random_ids(90, 6), c = random_ids(1, 7);
-  const std::vector<float> expected_a = rig.logits(a, 40), expected_b = rig.logits(b, 90, 8), expected_c = rig.logits(c, 1, 16);
+  const std::vector<float> expected_a = rig.logits(a, 40), expected_b = rig.logits(b, 90, 8),
+                           expected_c = rig.logits(c, 1, 16);
   Batch batch;
   batch.sequences.push_back(rig.input(b, 80, 90, 8));  // continues over its own blocks
   batch.sequences.push_back(rig.input(c, 0, 1, 30));

@@ -1,9 +1,9 @@
 #include "engine/cpu/step_worker.h"
 
-#include <gtest/gtest.h>
-
 #include <atomic>
 #include <semaphore>
+
+#include <gtest/gtest.h>
 
 #include "engine/cpu/host_block_memory.h"
 #include "engine/cpu/worker_group.h"

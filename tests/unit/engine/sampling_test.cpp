@@ -1,11 +1,11 @@
 #include "engine/sampling.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "storage/base/prng.h"
 
@@ -82,7 +82,8 @@ TEST(Sampling, DrawsFromTheSoftmax) {
   for (const float temperature : {1.0f, 0.5f, 3.0f}) {
     SamplingParams params;
     params.temperature = temperature;
-    EXPECT_LT(chi_square(counts_of(kLogits, params, kDraws), softmax(kLogits, temperature)), kChiSquareMax) << temperature;
+    EXPECT_LT(chi_square(counts_of(kLogits, params, kDraws), softmax(kLogits, temperature)), kChiSquareMax)
+        << temperature;
   }
 }
 
@@ -158,8 +159,8 @@ TEST(Sampling, PresenceAndFrequencyCountGeneratedTokensOnly) {
 TEST(Sampling, RepetitionCountsPromptTooAndPushesDownBothSigns) {
   SamplingParams params = greedy();
   params.repetition_penalty = 2.0f;
-  EXPECT_EQ(draw(kLogits, params, 1, {1}, 1).id, 3);                             // 2.0 becomes 1.0
-  EXPECT_EQ(draw(std::vector<float>{-1.0f, -1.5f}, params, 1, {0}, 1).id, 1);     // -1 becomes -2
+  EXPECT_EQ(draw(kLogits, params, 1, {1}, 1).id, 3);                               // 2.0 becomes 1.0
+  EXPECT_EQ(draw(std::vector<float>{-1.0f, -1.5f}, params, 1, {0}, 1).id, 1);      // -1 becomes -2
   EXPECT_EQ(draw(std::vector<float>{3.0f, 1.4f}, params, 3, {0, 0, 0}, 0).id, 0);  // once, however often it occurs
 }
 
@@ -175,7 +176,8 @@ TEST(Sampling, LogprobsAreTheModelsOwn) {
   EXPECT_EQ(token.top[0].id, 1);
   EXPECT_EQ(token.top[1].id, 3);
   EXPECT_EQ(token.top[2].id, 5);
-  for (const TokenLogprob& top : token.top) EXPECT_NEAR(top.logprob, std::log(p[static_cast<std::size_t>(top.id)]), 1e-6);
+  for (const TokenLogprob& top : token.top)
+    EXPECT_NEAR(top.logprob, std::log(p[static_cast<std::size_t>(top.id)]), 1e-6);
   params.want_logprobs = false;
   EXPECT_EQ(draw(kLogits, params).logprob, 0.0f);
   EXPECT_TRUE(draw(kLogits, params).top.empty());

@@ -1,11 +1,11 @@
 #include "engine/score.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cmath>
 #include <optional>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "engine/cpu/cpu_backends.h"
 #include "tests/support/tiny_model.h"
@@ -17,7 +17,8 @@ using ::testing::HasSubstr;
 
 class ScoreTest : public ::testing::Test {
  protected:
-  ScoreTest() : bytes_(testing::tiny_model_bytes({})), file_(std::move(*GgufFile::parse(std::as_bytes(std::span(bytes_))))) {
+  ScoreTest()
+      : bytes_(testing::tiny_model_bytes({})), file_(std::move(*GgufFile::parse(std::as_bytes(std::span(bytes_))))) {
     BackendOptions options;
     options.threads = 1;
     options.pool_bytes = 1u << 20;
@@ -48,7 +49,8 @@ TEST_F(ScoreTest, MeanNllAndTopFollowFromTheLogits) {
   ASSERT_TRUE(score) << score.error().message;
   ASSERT_EQ(probabilities.size(), ids_.size());
   double nll = 0;
-  for (std::size_t i = 1; i < ids_.size(); ++i) nll -= std::log(probabilities[i - 1][static_cast<std::size_t>(ids_[i])]);
+  for (std::size_t i = 1; i < ids_.size(); ++i)
+    nll -= std::log(probabilities[i - 1][static_cast<std::size_t>(ids_[i])]);
   EXPECT_NEAR(*score->mean_nll, nll / static_cast<double>(ids_.size() - 1), 1e-9);
   const std::vector<double>& last = probabilities.back();
   ASSERT_EQ(score->top.size(), 3u);

@@ -1,11 +1,11 @@
 #include "engine/model/dequantize.h"
 
-#include <gtest/gtest.h>
-
 #include <bit>
 #include <cmath>
 #include <cstring>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace kvasir {
 namespace {

@@ -1,9 +1,9 @@
 #include "engine/model/gguf.h"
 
+#include <fstream>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <fstream>
 
 #include "storage/base/prng.h"
 #include "tests/support/temp_dir.h"
@@ -13,8 +13,8 @@
 namespace kvasir {
 namespace {
 
-using testing::GgufBytes;
 using ::testing::ElementsAre;
+using testing::GgufBytes;
 using ::testing::HasSubstr;
 
 std::string error_of(std::span<const std::byte> bytes) {
@@ -64,7 +64,8 @@ TEST(Gguf, ReadsEveryTypeOfBothVersions) {
     EXPECT_EQ(f.get_string("absent"), std::nullopt);
     EXPECT_THAT(*f.get_strings("strings"), ElementsAre("a", ""));
     EXPECT_EQ(f.get_strings("numbers"), nullptr);
-    EXPECT_THAT(std::get<std::vector<std::int64_t>>(std::get<GgufFile::Array>(*f.meta("numbers"))), ElementsAre(1, -2, 3));
+    EXPECT_THAT(std::get<std::vector<std::int64_t>>(std::get<GgufFile::Array>(*f.meta("numbers"))),
+                ElementsAre(1, -2, 3));
     EXPECT_EQ(f.metadata().size(), 15u);
   }
 }
@@ -133,7 +134,8 @@ TEST(Gguf, RefusesBadMetadata) {
   EXPECT_THAT(error_of(GgufBytes().header(0, 1).key("k", 9).u32(13).u64(0)), HasSubstr("unknown value type 13"));
   EXPECT_THAT(error_of(GgufBytes().header(0, 1).key("k", 9).u32(9).u64(1).u32(4).u64(0)), HasSubstr("array of arrays"));
   EXPECT_THAT(error_of(GgufBytes().header(0, 1).key("k", 7).put<std::uint8_t>(2)), HasSubstr("boolean is 2"));
-  EXPECT_THAT(error_of(GgufBytes().header(0, 2).key("k", 4).u32(1).key("k", 4).u32(1)), HasSubstr("key k is there twice"));
+  EXPECT_THAT(error_of(GgufBytes().header(0, 2).key("k", 4).u32(1).key("k", 4).u32(1)),
+              HasSubstr("key k is there twice"));
 }
 
 TEST(Gguf, RefusesBadTensors) {
@@ -179,7 +181,8 @@ TEST(Gguf, HonoursTheAlignmentKey) {
   float value = 0;
   std::memcpy(&value, (*file)->tensor("t")->data.data(), 4);
   EXPECT_EQ(value, 7.0f);
-  for (const std::uint32_t bad : {0u, 1u, 24u, 1u << 21}) EXPECT_THAT(error_of(with(bad)), HasSubstr("general.alignment"));
+  for (const std::uint32_t bad : {0u, 1u, 24u, 1u << 21})
+    EXPECT_THAT(error_of(with(bad)), HasSubstr("general.alignment"));
 }
 
 TEST(Gguf, OpensFiles) {

@@ -1,10 +1,10 @@
 #include "engine/model/model_config.h"
 
+#include <cmath>
+#include <cstring>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <cstring>
-#include <cmath>
 
 #include "engine/model/weights.h"
 #include "tests/support/temp_dir.h"
@@ -15,9 +15,9 @@ namespace kvasir {
 namespace {
 
 using testing::GgufBytes;
+using ::testing::HasSubstr;
 using testing::TinyModelSpec;
 using testing::TinyType;
-using ::testing::HasSubstr;
 
 // A tiny model's file that a test damages on purpose.
 class ModelFile {
@@ -128,9 +128,11 @@ TEST(ModelConfig, AnOutputMatrixOfItsOwn) {
 
 TEST(ModelConfig, MissingKeysHaveDefaultsWhereTheFormatSaysSo) {
   ModelFile file;
-  file.rename("llama.rope.freq_base", "llama.rope.freq_basX").rename("llama.rope.dimension_count", "llama.rope.dimension_counX");
+  file.rename("llama.rope.freq_base", "llama.rope.freq_basX")
+      .rename("llama.rope.dimension_count", "llama.rope.dimension_counX");
   file.rename("llama.attention.key_length", "llama.attention.key_lengtX");
-  file.rename("llama.attention.value_length", "llama.attention.value_lengtX").rename("llama.vocab_size", "llama.vocab_sizX");
+  file.rename("llama.attention.value_length", "llama.attention.value_lengtX")
+      .rename("llama.vocab_size", "llama.vocab_sizX");
   const auto config = read_model_config(*file.parse());
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->rope_base, 10000.0f);
@@ -146,15 +148,19 @@ TEST(ModelConfig, NamesMissingAndSenselessKeys) {
     other.back() = 'X';
     EXPECT_EQ(ModelFile().rename(key, other).config_error(), "model: " + key + " is missing");
     EXPECT_THAT(ModelFile().set_u32(key, 0).config_error(), HasSubstr(key + " is not a whole number from 1 to"));
-    EXPECT_THAT(ModelFile().set_u32(key, 0xFFFFFFFF).config_error(), HasSubstr(key + " is not a whole number from 1 to"));
+    EXPECT_THAT(ModelFile().set_u32(key, 0xFFFFFFFF).config_error(),
+                HasSubstr(key + " is not a whole number from 1 to"));
   }
   const std::string epsilon = "llama.attention.layer_norm_rms_epsilon";
   EXPECT_THAT(ModelFile().set_float(epsilon, -1.0f).config_error(), HasSubstr(epsilon + " is not a positive number"));
   EXPECT_THAT(ModelFile().set_float("llama.rope.freq_base", NAN).config_error(), HasSubstr("not a positive number"));
   EXPECT_THAT(ModelFile().set_u32("llama.attention.head_count_kv", 3).config_error(), HasSubstr("not a multiple"));
-  EXPECT_THAT(ModelFile().set_u32("llama.rope.dimension_count", 18).config_error(), HasSubstr("odd or larger than a head"));
-  EXPECT_THAT(ModelFile().set_u32("llama.rope.dimension_count", 7).config_error(), HasSubstr("odd or larger than a head"));
-  EXPECT_THAT(ModelFile().set_u32("llama.attention.value_length", 8).config_error(), HasSubstr("differs from key_length"));
+  EXPECT_THAT(ModelFile().set_u32("llama.rope.dimension_count", 18).config_error(),
+              HasSubstr("odd or larger than a head"));
+  EXPECT_THAT(ModelFile().set_u32("llama.rope.dimension_count", 7).config_error(),
+              HasSubstr("odd or larger than a head"));
+  EXPECT_THAT(ModelFile().set_u32("llama.attention.value_length", 8).config_error(),
+              HasSubstr("differs from key_length"));
   EXPECT_THAT(ModelFile().set_u32("llama.embedding_length", 60).config_error(), HasSubstr("not a multiple of 32"));
   EXPECT_THAT(ModelFile().set_u32("llama.vocab_size", 511).config_error(), HasSubstr("has 512 tokens, the model 511"));
 }

@@ -1,9 +1,9 @@
 #include "engine/model/portable_math.h"
 
-#include <gtest/gtest.h>
-
 #include <bit>
 #include <cmath>
+
+#include <gtest/gtest.h>
 
 #include "engine/model/rope.h"
 #include "storage/base/prng.h"
