@@ -134,19 +134,8 @@ void Scheduler::collect_loads(TimePoint now) {
     const bool ready = cache_.acquire_ready(sequence->acquire);
     if (!ready && now - sequence->load_started < config_.load_timeout) continue;
     std::erase(loading_, sequence);
-    start_running(*sequence, ready ? cache_.take(sequence->acquire, now) : take_host_part(*sequence, now), now);
+    start_running(*sequence, cache_.take(sequence->acquire, now), now);
   }
-}
-
-// The disk is slow or stuck: what is in the pool now is used, the rest computed.
-PrefixHold Scheduler::take_host_part(Sequence& sequence, TimePoint now) {
-  cache_.abandon(sequence.acquire);
-  PrefixQuery query = sequence.query();
-  query.ids = query.ids.first(cache_.match(query)[0] + 1);
-  const AcquireId acquire = cache_.begin_acquire(query, now);
-  if (cache_.acquire_ready(acquire)) return cache_.take(acquire, now);
-  cache_.abandon(acquire);
-  return {};
 }
 
 // --- a step ---

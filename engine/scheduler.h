@@ -79,7 +79,6 @@ class Scheduler {
   void claim_from(const Sequence& sequence, std::size_t block);
   std::uint32_t blocks_wanted(const Sequence& sequence) const;
   void start_running(Sequence& sequence, PrefixHold hold, TimePoint now);
-  PrefixHold take_host_part(Sequence& sequence, TimePoint now);
   void fix_usage(Sequence& sequence, const PrefixHold& hold, TimePoint now);
 
   std::vector<Scheduled> grant_tokens() const;

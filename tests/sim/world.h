@@ -32,13 +32,20 @@ struct WorldConfig {
   static WorldConfig draw(Prng& prng);
 };
 
+// What happened in a world.
+struct WorldTotals {
+  std::uint64_t completed = 0, tokens_cached = 0, preemptions = 0, loads = 0, restarts = 0;
+};
+
 // The whole stack on the null backend: clients, scheduler, prefix cache, disk, restarts. One thread, one seed.
 class World {
  public:
   World(std::uint64_t seed, const WorldConfig& config);
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
   void run();  // asserts on the way; every request that ended by itself has the ids it has alone
 
-  std::uint64_t completed = 0, tokens_cached = 0, preemptions = 0, loads = 0, restarts = 0;
+  WorldTotals totals;
 
  private:
   struct Request {
@@ -160,8 +167,8 @@ inline void World::stop() {
 }
 
 inline void World::restart() {
-  ++restarts;
-  preemptions += core_->stats().preemptions;
+  ++totals.restarts;
+  totals.preemptions += core_->stats().preemptions;
   if (prng_.chance(50)) {
     kill();
   } else {
@@ -246,8 +253,8 @@ inline void World::check_finished() {
       admitted_.prompt_tokens += request.listener->usage->prompt_tokens;
       for (std::size_t tier = 0; tier < kTierCount; ++tier)
         admitted_.cached[tier] += request.listener->usage->cached[tier];
-      tokens_cached += request.listener->usage->cached_total();
-      loads += request.listener->usage->cached[1] > 0;
+      totals.tokens_cached += request.listener->usage->cached_total();
+      totals.loads += request.listener->usage->cached[1] > 0;
     }
     history_.push_back(request);
   }
@@ -332,8 +339,8 @@ inline void World::run() {
   }
   KVASIR_ASSERT(live_.empty());
   check_totals();
-  preemptions += core_->stats().preemptions;
-  completed = history_.size();
+  totals.preemptions += core_->stats().preemptions;
+  totals.completed = history_.size();
 }
 
 }  // namespace kvasir::testing
