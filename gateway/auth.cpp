@@ -1,5 +1,10 @@
 #include "gateway/auth.h"
 
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/crypto.h>
@@ -7,11 +12,6 @@
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <array>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
 
 #include "gateway/http.h"
 
@@ -65,7 +65,8 @@ Status write_secret(const std::string& file, const std::string& secret) {
   const std::string fresh = file + ".new";
   const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, S_IRUSR | S_IWUSR);
   if (fd < 0) return io_error(file);
-  const bool written = ::write(fd, secret.data(), secret.size()) == static_cast<ssize_t>(secret.size()) && ::fsync(fd) == 0;
+  const bool written =
+      ::write(fd, secret.data(), secret.size()) == static_cast<ssize_t>(secret.size()) && ::fsync(fd) == 0;
   ::close(fd);
   if (!written || ::rename(fresh.c_str(), file.c_str()) != 0) return io_error(file);
   return Ok{};
@@ -73,7 +74,8 @@ Status write_secret(const std::string& file, const std::string& secret) {
 
 }  // namespace
 
-Authenticator::Authenticator(const std::vector<TenantConfig>& tenants, std::string secret) : secret_(std::move(secret)) {
+Authenticator::Authenticator(const std::vector<TenantConfig>& tenants, std::string secret)
+    : secret_(std::move(secret)) {
   for (const TenantConfig& tenant : tenants)
     for (const KeyConfig& key : tenant.keys) keys_.push_back({key.sha256, tenant.name});
 }
@@ -103,12 +105,14 @@ Result<std::string> cache_secret(const std::string& configured, const std::strin
   if (!configured.empty()) return configured;
   if (folder.empty()) return random_secret();
   std::error_code ec;
-  if (std::filesystem::create_directories(folder, ec)) std::filesystem::permissions(folder, std::filesystem::perms::owner_all, ec);
+  if (std::filesystem::create_directories(folder, ec))
+    std::filesystem::permissions(folder, std::filesystem::perms::owner_all, ec);
   const std::string file = folder + "/secret";
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0 && errno != ENOENT) return io_error(file);
   if (std::optional<std::string> kept = fd >= 0 ? read_secret(fd) : std::nullopt) return std::move(*kept);
-  if (fd >= 0) spdlog::warn("the cache secret in {} is damaged: a new one is made, what is on disk will not be found", file);
+  if (fd >= 0)
+    spdlog::warn("the cache secret in {} is damaged: a new one is made, what is on disk will not be found", file);
   Result<std::string> secret = random_secret();
   if (!secret) return secret;
   if (Status kept = write_secret(file, *secret); !kept) return kept.error();

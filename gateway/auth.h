@@ -35,7 +35,8 @@ class Authenticator {
 };
 
 // The configured secret; else the one kept in `folder`/secret, made (mode 0600) at the first start; else, without a
-// folder, a random one for this process. A damaged file is replaced: all that was stored under it is a miss. Errors: io.
+// folder, a random one for this process. A damaged file is replaced: all that was stored under it is a miss. Errors:
+// io.
 Result<std::string> cache_secret(const std::string& configured, const std::string& folder);
 
 }  // namespace kvasir

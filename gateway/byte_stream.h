@@ -1,11 +1,11 @@
 #pragma once
 
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/ip/tcp.hpp>
-
 #include <cstddef>
 #include <functional>
 #include <memory>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/tcp.hpp>
 
 namespace kvasir {
 
@@ -20,8 +20,8 @@ class ByteStream {
   virtual void handshake(Handler done) = 0;  // before anything else
   virtual void read_some(boost::asio::mutable_buffer into, Handler done) = 0;
   virtual void write_some(boost::asio::const_buffer from, Handler done) = 0;
-  virtual void shutdown(Handler done) = 0;   // says politely that nothing more will be written
-  virtual void close() = 0;                  // ends what is under way; its handlers still run
+  virtual void shutdown(Handler done) = 0;  // says politely that nothing more will be written
+  virtual void close() = 0;                 // ends what is under way; its handlers still run
 };
 
 std::unique_ptr<ByteStream> make_plain_stream(boost::asio::ip::tcp::socket socket);

@@ -33,7 +33,9 @@ void ChoiceText::push(const SampledToken& token) {
   ++tokens_;
   const bool ends = tokenizer_->is_end_of_generation(token.id);
   if (want_logprobs_ && !ends) {
-    const auto text = [this](TokenId id, float logprob) { return TokenText{std::string(tokenizer_->bytes(id)), logprob}; };
+    const auto text = [this](TokenId id, float logprob) {
+      return TokenText{std::string(tokenizer_->bytes(id)), logprob};
+    };
     TokenLogprobs entry{text(token.id, token.logprob), {}, bytes_decoded_};
     for (const TokenLogprob& other : token.top) entry.top.push_back(text(other.id, other.logprob));
     logprobs_.push_back(std::move(entry));

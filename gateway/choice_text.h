@@ -11,15 +11,15 @@
 
 namespace kvasir {
 
-// Tokens of one choice to text: detokenizes, finds stop strings, keeps log-probabilities beside the text they belong to.
-// Single-threaded value; `tokenizer` outlives it.
+// Tokens of one choice to text: detokenizes, finds stop strings, keeps log-probabilities beside the text they belong
+// to. Single-threaded value; `tokenizer` outlives it.
 class ChoiceText {
  public:
   ChoiceText(std::uint32_t index, const Tokenizer& tokenizer, std::vector<std::string> stops, bool want_logprobs);
 
-  void echo(std::string_view prompt);     // text that stands before what is generated
-  void push(const SampledToken& token);   // REQUIRES: not finished
-  void finish(std::string_view reason);   // "stop", "length"
+  void echo(std::string_view prompt);    // text that stands before what is generated
+  void push(const SampledToken& token);  // REQUIRES: not finished
+  void finish(std::string_view reason);  // "stop", "length"
   bool finished() const { return !finish_reason_.empty(); }
   bool stop_matched() const { return stops_.matched(); }
   std::uint32_t tokens() const { return tokens_; }  // pushed so far

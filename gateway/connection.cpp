@@ -1,11 +1,11 @@
 #include "gateway/connection.h"
 
+#include <algorithm>
+#include <utility>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
-
-#include <algorithm>
-#include <utility>
 
 #include "gateway/sse.h"
 
@@ -64,12 +64,13 @@ asio::awaitable<bool> Connection::complete(TimePoint deadline) {
 void Connection::start_read() {
   if (reading_ || gone_) return;
   reading_ = true;
-  stream_->read_some(asio::buffer(chunk_), [self = shared_from_this()](const boost::system::error_code& ec, std::size_t n) {
-    self->reading_ = false;
-    self->inbox_.append(self->chunk_.data(), n);
-    if (ec) self->gone_ = true;
-    self->event_.cancel();
-  });
+  stream_->read_some(asio::buffer(chunk_),
+                     [self = shared_from_this()](const boost::system::error_code& ec, std::size_t n) {
+                       self->reading_ = false;
+                       self->inbox_.append(self->chunk_.data(), n);
+                       if (ec) self->gone_ = true;
+                       self->event_.cancel();
+                     });
 }
 
 asio::awaitable<Connection::Wait> Connection::read_more(TimePoint deadline) {
@@ -127,7 +128,8 @@ asio::awaitable<void> Connection::fail(std::uint32_t status, std::string message
 }
 
 void Connection::feed(HttpParser& parser) {
-  while (!inbox_.empty() && parser.state() != HttpParser::State::failed && parser.state() != HttpParser::State::complete) {
+  while (!inbox_.empty() && parser.state() != HttpParser::State::failed &&
+         parser.state() != HttpParser::State::complete) {
     const std::size_t used = parser.feed(inbox_);
     inbox_.erase(0, used);
     if (used == 0) break;
@@ -198,7 +200,8 @@ asio::awaitable<bool> Connection::serve_request() {
   ++requests_;
   const HttpRequest request = parser.take();
   Routes::Reply reply = routes_.handle(request, Clock::now());
-  if (HttpResponse* response = std::get_if<HttpResponse>(&reply)) co_return co_await respond(std::move(*response), &request);
+  if (HttpResponse* response = std::get_if<HttpResponse>(&reply))
+    co_return co_await respond(std::move(*response), &request);
   co_return co_await run_generation(std::get<1>(std::move(reply)), request);
 }
 
@@ -248,7 +251,8 @@ asio::awaitable<bool> Connection::write_output(Generation::Output& output, const
   std::string bytes;
   if (output.head) {
     routes_.metrics().count_response(Routes::route_label(request.path()), output.head->status);
-    bytes = serialize_head(*output.head, chunked ? BodyFraming::chunked : BodyFraming::until_close, !chunked || !keep_alive(request));
+    bytes = serialize_head(*output.head, chunked ? BodyFraming::chunked : BodyFraming::until_close,
+                           !chunked || !keep_alive(request));
   }
   if (chunked && !output.events.empty())
     append_chunk(bytes, output.events);

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/steady_timer.hpp>
-
 #include <array>
 #include <memory>
 #include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "gateway/byte_stream.h"
 #include "gateway/http_parser.h"
@@ -36,16 +36,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
   template <class T>
   using awaitable = boost::asio::awaitable<T>;
 
-  awaitable<void> pause(TimePoint deadline);         // until an event or the deadline
-  ByteStream::Handler operation();                   // handler of a handshake or shutdown
-  awaitable<bool> complete(TimePoint deadline);      // until that operation ended; false: badly
+  awaitable<void> pause(TimePoint deadline);     // until an event or the deadline
+  ByteStream::Handler operation();               // handler of a handshake or shutdown
+  awaitable<bool> complete(TimePoint deadline);  // until that operation ended; false: badly
   void start_read();
-  awaitable<Wait> read_more(TimePoint deadline);     // until there are more bytes in inbox_
+  awaitable<Wait> read_more(TimePoint deadline);  // until there are more bytes in inbox_
   void start_write();
   awaitable<bool> write_all(std::string bytes);
   awaitable<bool> respond(HttpResponse response, const HttpRequest* request);
 
-  awaitable<bool> serve_request();                   // false: the connection ends
+  awaitable<bool> serve_request();  // false: the connection ends
   awaitable<bool> await_first_byte();
   awaitable<bool> read_request(HttpParser& parser);  // false: refused or gone
   awaitable<bool> read_body(HttpParser& parser);
@@ -53,7 +53,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::function<void()> generation_wakeup();
   awaitable<bool> run_generation(std::unique_ptr<Generation> generation, const HttpRequest& request);
   awaitable<bool> write_output(Generation::Output& output, const HttpRequest& request, bool chunked);
-  awaitable<void> finish();                          // lets the client read what was written, then closes
+  awaitable<void> finish();  // lets the client read what was written, then closes
   void feed(HttpParser& parser);
   bool keep_alive(const HttpRequest& request) const;
 
@@ -69,11 +69,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool write_failed_ = false;
   bool operating_ = false, operation_failed_ = false;
   std::size_t written_ = 0;
-  bool gone_ = false;                // the client closed or the connection broke
+  bool gone_ = false;  // the client closed or the connection broke
   bool aborted_ = false;
-  bool notified_ = false;            // the generation has news
-  bool idle_ = false;                // between requests
-  bool generating_ = false;          // a client that goes away ends what is under way
+  bool notified_ = false;    // the generation has news
+  bool idle_ = false;        // between requests
+  bool generating_ = false;  // a client that goes away ends what is under way
   std::uint64_t requests_ = 0;
 };
 

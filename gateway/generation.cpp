@@ -1,9 +1,9 @@
 #include "gateway/generation.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "gateway/sse.h"
 #include "storage/base/assert.h"
@@ -26,8 +26,8 @@ ApiError refusal(const Error& e) {
 }  // namespace
 
 std::string cache_status(const PromptUsage& usage) {
-  return fmt::format("kvasir; {}; detail=\"host={} disk={} computed={}\"", usage.cached_total() > 0 ? "hit" : "fwd=miss",
-                     usage.cached[0], usage.cached[1], usage.computed);
+  return fmt::format("kvasir; {}; detail=\"host={} disk={} computed={}\"",
+                     usage.cached_total() > 0 ? "hit" : "fwd=miss", usage.cached[0], usage.cached[1], usage.computed);
 }
 
 Generation::Generation(GenerationPlan plan, Metrics& metrics) : plan_(std::move(plan)), metrics_(metrics) {
@@ -48,7 +48,11 @@ void Generation::start(std::function<void()> wakeup) {
 bool Generation::submit(std::uint32_t index) {
   const PromptInput& prompt = plan_.prompts[index / plan_.n];
   choices_.push_back({ChoiceText(index, *plan_.model->tokenizer, plan_.stops, plan_.head.want_logprobs),
-                      std::make_shared<ChoiceListener>(channel_, index), {}, {}, {}, {}});
+                      std::make_shared<ChoiceListener>(channel_, index),
+                      {},
+                      {},
+                      {},
+                      {}});
   choices_.back().text.echo(prompt.echo);
   GenerateRequest request;
   request.prompt = prompt.ids;
@@ -101,9 +105,13 @@ void Generation::apply_finish(Choice& choice, const FinishInfo& info, TimePoint 
   if (!choice.usage) choice.usage = info.usage;
   if (choice.text.finished() || failure_) return;
   switch (info.reason) {
-    case FinishReason::stop: return choice.text.finish("stop");
-    case FinishReason::length: return choice.text.finish("length");
-    case FinishReason::cancelled: failure_ = unavailable("the answer was cancelled: it was read too slowly"); return;
+    case FinishReason::stop:
+      return choice.text.finish("stop");
+    case FinishReason::length:
+      return choice.text.finish("length");
+    case FinishReason::cancelled:
+      failure_ = unavailable("the answer was cancelled: it was read too slowly");
+      return;
     case FinishReason::failed: {
       failure_ = unavailable(info.message.empty() ? "the engine stopped" : info.message);
       if (plan_.deadline && now >= *plan_.deadline) failure_->code = "request_timeout";
@@ -194,8 +202,13 @@ Generation::Output Generation::fail(TimePoint now) {
 
 void Generation::record(std::uint32_t status, TimePoint now) {
   if (std::exchange(recorded_, true)) return;
-  RequestRecord record{.id = plan_.head.id, .tenant = plan_.tenant, .model = plan_.model->name, .route = plan_.route,
-                       .status = status, .stream = plan_.stream, .prompt = prompt_usage(),
+  RequestRecord record{.id = plan_.head.id,
+                       .tenant = plan_.tenant,
+                       .model = plan_.model->name,
+                       .route = plan_.route,
+                       .status = status,
+                       .stream = plan_.stream,
+                       .prompt = prompt_usage(),
                        .completion_tokens = usage().completion_tokens};
   record.duration_seconds = seconds_between(plan_.arrived, now);
   if (first_token_) record.first_token_seconds = seconds_between(plan_.arrived, *first_token_);

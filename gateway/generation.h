@@ -30,13 +30,13 @@ struct GenerationPlan {
   std::vector<PromptInput> prompts;  // each one gives n choices
   std::uint32_t n = 1;
   std::uint32_t max_tokens = 16;
-  SamplingParams sampling;           // of the first choice; the others' seeds follow from it
+  SamplingParams sampling;  // of the first choice; the others' seeds follow from it
   std::vector<std::string> stops;
   bool ignore_eos = false;
   bool stream = false;
   Salt salt;
   std::string tenant;
-  std::string route;                 // for metrics and the log
+  std::string route;  // for metrics and the log
   TimePoint arrived;
   std::optional<TimePoint> deadline;
 };
@@ -50,8 +50,8 @@ class Generation {
     std::optional<HttpResponse> response = {};  // the complete answer (also: a refusal); nothing else is set then
     std::optional<HttpResponse> head = {};      // a stream begins: status and headers, no body
     std::string events = {};                    // SSE bytes
-    bool done = false;                     // nothing more will come
-    bool close = false;                    // the stream broke; end the connection
+    bool done = false;                          // nothing more will come
+    bool close = false;                         // the stream broke; end the connection
   };
 
   Generation(GenerationPlan plan, Metrics& metrics);
@@ -95,7 +95,7 @@ class Generation {
   std::vector<Choice> choices_;
   std::optional<ApiError> failure_;
   std::optional<TimePoint> first_token_;
-  std::string events_;      // not handed out yet
+  std::string events_;  // not handed out yet
   bool head_sent_ = false;
   bool recorded_ = false;
 };

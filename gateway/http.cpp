@@ -1,8 +1,8 @@
 #include "gateway/http.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 
 #include "storage/base/assert.h"
 
@@ -29,23 +29,40 @@ std::optional<std::string_view> HttpRequest::header(std::string_view name) const
 
 std::string_view reason_phrase(std::uint32_t status) {
   switch (status) {
-    case 200: return "OK";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 408: return "Request Timeout";
-    case 411: return "Length Required";
-    case 413: return "Content Too Large";
-    case 415: return "Unsupported Media Type";
-    case 417: return "Expectation Failed";
-    case 429: return "Too Many Requests";
-    case 431: return "Request Header Fields Too Large";
-    case 500: return "Internal Server Error";
-    case 501: return "Not Implemented";
-    case 503: return "Service Unavailable";
-    case 505: return "HTTP Version Not Supported";
-    default: return "Status";
+    case 200:
+      return "OK";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
+    case 411:
+      return "Length Required";
+    case 413:
+      return "Content Too Large";
+    case 415:
+      return "Unsupported Media Type";
+    case 417:
+      return "Expectation Failed";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 503:
+      return "Service Unavailable";
+    case 505:
+      return "HTTP Version Not Supported";
+    default:
+      return "Status";
   }
 }
 
@@ -54,9 +71,14 @@ std::string serialize_head(const HttpResponse& response, BodyFraming framing, bo
                                 reason_phrase(response.status), response.content_type);
   for (const HttpHeader& h : response.headers) out += fmt::format("{}: {}\r\n", h.name, h.value);
   switch (framing) {
-    case BodyFraming::content_length: out += fmt::format("Content-Length: {}\r\n", response.body.size()); break;
-    case BodyFraming::chunked: out += "Transfer-Encoding: chunked\r\n"; break;
-    case BodyFraming::until_close: break;
+    case BodyFraming::content_length:
+      out += fmt::format("Content-Length: {}\r\n", response.body.size());
+      break;
+    case BodyFraming::chunked:
+      out += "Transfer-Encoding: chunked\r\n";
+      break;
+    case BodyFraming::until_close:
+      break;
   }
   if (close) out += "Connection: close\r\n";
   return out + "\r\n";

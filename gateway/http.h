@@ -21,8 +21,8 @@ struct HttpRequest {
   std::uint32_t version = 11;  // 10 or 11
   bool keep_alive = true;
 
-  std::string_view path() const;                                          // target without the query
-  std::optional<std::string_view> header(std::string_view name) const;    // first of that name, any case
+  std::string_view path() const;                                        // target without the query
+  std::optional<std::string_view> header(std::string_view name) const;  // first of that name, any case
 };
 
 struct HttpResponse {

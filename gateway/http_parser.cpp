@@ -1,13 +1,12 @@
 #include "gateway/http_parser.h"
 
+#include <utility>
+
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
-
 #include <fmt/format.h>
-
-#include <utility>
 
 #include "storage/base/assert.h"
 

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <fmt/format.h>
-
 #include <cmath>
 #include <concepts>
 #include <string>
 #include <string_view>
+
+#include <fmt/format.h>
 
 #include "gateway/json/json.h"
 

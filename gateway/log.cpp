@@ -1,11 +1,11 @@
 #include "gateway/log.h"
 
+#include <atomic>
+#include <memory>
+
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
-
-#include <atomic>
-#include <memory>
 
 #include "gateway/json/json.h"
 

@@ -36,12 +36,13 @@ class Metrics {
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
 
-  // From now on text() also shows the stats of these. Both outlive the metrics or are taken out with watch(nullptr, ...).
+  // From now on text() also shows the stats of these. Both outlive the metrics or are taken out with watch(nullptr,
+  // ...).
   void watch(const ModelRegistry* models, const DiskTier* disk);
 
   void observe_inter_token(const std::string& model, double seconds);
-  void observe_request(const RequestRecord& record);                      // also writes the log line of the call
-  void count_response(std::string_view route, std::uint32_t status);      // `route` is one of a bounded set
+  void observe_request(const RequestRecord& record);                  // also writes the log line of the call
+  void count_response(std::string_view route, std::uint32_t status);  // `route` is one of a bounded set
   void connection_opened();
   void connection_closed();
 

@@ -1,10 +1,10 @@
 #include "gateway/model_registry.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+
+#include <fmt/format.h>
 
 #include "engine/cpu/cpu_backends.h"
 #include "engine/model/gguf.h"
@@ -86,8 +86,8 @@ Status load_engine(Model& model, const ModelEntry& entry, const GgufFile& file, 
   file.drop_pages();
   const Fingerprint fingerprint = kv_fingerprint(weights, model.backend->info());
   model.system_fingerprint = "fp_" + to_hex(std::span(fingerprint.bytes).first(6));
-  model.engine = Engine::start(engine_config(entry, config.limits), *model.backend, fingerprint,
-                               cache_config(config.cache), disk);
+  model.engine =
+      Engine::start(engine_config(entry, config.limits), *model.backend, fingerprint, cache_config(config.cache), disk);
   const BackendInfo& info = model.engine->backend();
   model.summary = fmt::format("{} {}, context {}, {} blocks of {} tokens", info.name, info.kernel_class,
                               model.engine->context_tokens(), model.backend->memory().block_count(), info.block_tokens);

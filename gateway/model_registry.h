@@ -16,7 +16,7 @@ namespace kvasir {
 
 // One served model: text in front of its engine. Immutable once loaded; any thread may use it.
 struct Model {
-  std::string name;                             // what clients say in "model"
+  std::string name;  // what clients say in "model"
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<ChatTemplate> chat_template;  // null: the file has none, so no chat
   std::string bos_text, eos_text;               // as templates print them

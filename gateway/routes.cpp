@@ -1,13 +1,13 @@
 #include "gateway/routes.h"
 
-#include <fmt/chrono.h>
-#include <fmt/format.h>
-#include <spdlog/spdlog.h>
-
 #include <charconv>
 #include <chrono>
 #include <ctime>
 #include <random>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include "gateway/api/models.h"
 #include "gateway/api/tokenize.h"
@@ -28,7 +28,9 @@ namespace {
 constexpr std::string_view kModelPrefix = "/v1/models/";
 constexpr std::string_view kModelLabel = "/v1/models/{id}";
 
-HttpResponse plain_ok(std::string_view word) { return {.content_type = "text/plain; charset=utf-8", .body = std::string(word) + "\n"}; }
+HttpResponse plain_ok(std::string_view word) {
+  return {.content_type = "text/plain; charset=utf-8", .body = std::string(word) + "\n"};
+}
 
 // Model names may hold what a path must escape ("/", " "). Wrong escapes stay as they are: no model has such a name.
 std::string percent_decoded(std::string_view text) {
@@ -53,17 +55,27 @@ std::uint64_t random_u64() {
 
 }  // namespace
 
-static constexpr std::string_view kRoutePaths[] = {"/v1/chat/completions", "/v1/completions", "/v1/models", "/tokenize",
-                                                   "/detokenize", "/healthz", "/readyz", "/metrics", kModelLabel};
+static constexpr std::string_view kRoutePaths[] = {"/v1/chat/completions",
+                                                   "/v1/completions",
+                                                   "/v1/models",
+                                                   "/tokenize",
+                                                   "/detokenize",
+                                                   "/healthz",
+                                                   "/readyz",
+                                                   "/metrics",
+                                                   kModelLabel};
 
 Routes::Routes(const Config& config, const ModelRegistry& models, const Authenticator& authenticator, Metrics& metrics)
     : config_(config), models_(models), authenticator_(authenticator), metrics_(metrics), id_seed_(random_u64()) {}
 
 const Routes::Route* Routes::find(std::string_view path) const {
   static constexpr Route routes[] = {
-      {"/v1/chat/completions", true, Route::Needs::key}, {"/v1/completions", true, Route::Needs::key},
-      {"/tokenize", true, Route::Needs::key},            {"/detokenize", true, Route::Needs::key},
-      {"/v1/models", false, Route::Needs::key},          {"/healthz", false, Route::Needs::nothing},
+      {"/v1/chat/completions", true, Route::Needs::key},
+      {"/v1/completions", true, Route::Needs::key},
+      {"/tokenize", true, Route::Needs::key},
+      {"/detokenize", true, Route::Needs::key},
+      {"/v1/models", false, Route::Needs::key},
+      {"/healthz", false, Route::Needs::nothing},
       {"/readyz", false, Route::Needs::nothing},
   };
   static constexpr Route model{kModelLabel, false, Route::Needs::key};
@@ -83,10 +95,14 @@ std::string_view Routes::route_label(std::string_view path) {
 
 std::optional<HttpResponse> Routes::refuse(const HttpRequest& head) const {
   const Route* route = find(head.path());
-  if (!route) return error_response({404, "invalid_request_error", fmt::format("no route {} {}", head.method, head.path()), "", "not_found", 0});
+  if (!route)
+    return error_response(
+        {404, "invalid_request_error", fmt::format("no route {} {}", head.method, head.path()), "", "not_found", 0});
   const bool fits = route->post ? head.method == "POST" : head.method == "GET" || head.method == "HEAD";
   if (!fits) {
-    HttpResponse response = error_response({405, "invalid_request_error", fmt::format("{} does not take {}", route->path, head.method), "", "method_not_allowed", 0});
+    HttpResponse response =
+        error_response({405, "invalid_request_error", fmt::format("{} does not take {}", route->path, head.method), "",
+                        "method_not_allowed", 0});
     response.headers.push_back({"Allow", route->post ? "POST" : "GET, HEAD"});
     return response;
   }
@@ -161,7 +177,12 @@ CallContext Routes::call_context(std::string tenant, TimePoint arrived) const {
 ApiResult<const Model*> Routes::model(const std::string& name, bool may_be_empty) const {
   if (name.empty() && may_be_empty && models_.models().size() == 1) return models_.models().front().get();
   if (const Model* found = models_.find(name)) return found;
-  return ApiError{404, "invalid_request_error", fmt::format("the model '{}' does not exist; GET /v1/models lists what there is", name.substr(0, 200)), "model", "model_not_found", 0};
+  return ApiError{404,
+                  "invalid_request_error",
+                  fmt::format("the model '{}' does not exist; GET /v1/models lists what there is", name.substr(0, 200)),
+                  "model",
+                  "model_not_found",
+                  0};
 }
 
 Routes::Reply Routes::chat(const Value& body, CallContext call) const {

@@ -1,5 +1,13 @@
 #include "gateway/server.h"
 
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <exception>
+#include <set>
+#include <thread>
+#include <vector>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -12,14 +20,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-
-#include <algorithm>
-#include <csignal>
-#include <cstdlib>
-#include <exception>
-#include <set>
-#include <thread>
-#include <vector>
 
 #include "config/load.h"
 #include "gateway/connection.h"
@@ -42,7 +42,13 @@ constexpr auto kDrainPoll = std::chrono::milliseconds(25);
 class Server::Impl {
  public:
   Impl(const Config& config, Routes& routes, TlsContext* tls)
-      : config_(config), routes_(routes), tls_(tls), strand_(asio::make_strand(io_)), acceptor_(strand_), signals_(strand_), drain_timer_(strand_) {}
+      : config_(config),
+        routes_(routes),
+        tls_(tls),
+        strand_(asio::make_strand(io_)),
+        acceptor_(strand_),
+        signals_(strand_),
+        drain_timer_(strand_) {}
 
   Status listen();
   void run(bool handle_signals, std::function<void()> on_drain);
@@ -80,7 +86,9 @@ Status Server::Impl::listen() {
   boost::system::error_code ec;
   tcp::resolver resolver(io_);
   const auto found = resolver.resolve(where.host, std::to_string(where.port), tcp::resolver::passive, ec);
-  if (ec || found.empty()) return error(ErrorCode::invalid_argument, fmt::format("listen: cannot resolve {}: {}", config_.listen, ec.message()), "listen");
+  if (ec || found.empty())
+    return error(ErrorCode::invalid_argument,
+                 fmt::format("listen: cannot resolve {}: {}", config_.listen, ec.message()), "listen");
   const tcp::endpoint endpoint = found.begin()->endpoint();
   acceptor_.open(endpoint.protocol(), ec);
   if (!ec) acceptor_.set_option(tcp::acceptor::reuse_address(true), ec);
@@ -134,7 +142,8 @@ void Server::Impl::admit(tcp::socket socket) {
   boost::system::error_code ignored;
   socket.set_option(tcp::no_delay(true), ignored);
   const asio::any_io_executor strand = socket.get_executor();
-  std::unique_ptr<ByteStream> stream = tls_ ? make_tls_stream(std::move(socket), *tls_) : make_plain_stream(std::move(socket));
+  std::unique_ptr<ByteStream> stream =
+      tls_ ? make_tls_stream(std::move(socket), *tls_) : make_plain_stream(std::move(socket));
   auto connection = std::make_shared<Connection>(strand, std::move(stream), routes_);
   connections_.insert(connection);
   routes_.metrics().connection_opened();
@@ -159,7 +168,8 @@ void Server::Impl::begin_drain() {
   if (routes_.draining()) return;
   routes_.begin_drain();
   if (on_drain_) on_drain_();
-  spdlog::info("draining: {} connections, at most {} s", connections_.size(), config_.limits.drain_timeout.count() / 1000);
+  spdlog::info("draining: {} connections, at most {} s", connections_.size(),
+               config_.limits.drain_timeout.count() / 1000);
   asio::co_spawn(strand_, drain_loop(), rethrow);
 }
 
@@ -179,12 +189,15 @@ asio::awaitable<void> Server::Impl::drain_loop() {
   signals_.clear(ignored);  // from here on a signal ends the process
 }
 
-Server::Server(const Config& config, Routes& routes, TlsContext* tls) : impl_(std::make_unique<Impl>(config, routes, tls)) {}
+Server::Server(const Config& config, Routes& routes, TlsContext* tls)
+    : impl_(std::make_unique<Impl>(config, routes, tls)) {}
 Server::~Server() = default;
 
 Status Server::listen() { return impl_->listen(); }
 std::uint16_t Server::port() const { return impl_->port_; }
-void Server::run(bool handle_signals, std::function<void()> on_drain) { impl_->run(handle_signals, std::move(on_drain)); }
+void Server::run(bool handle_signals, std::function<void()> on_drain) {
+  impl_->run(handle_signals, std::move(on_drain));
+}
 void Server::drain() { impl_->drain(); }
 
 }  // namespace kvasir

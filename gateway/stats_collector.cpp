@@ -1,11 +1,11 @@
 #include "gateway/stats_collector.h"
 
-#include <unistd.h>
-
 #include <cstdio>
 #include <initializer_list>
 #include <string>
 #include <utility>
+
+#include <unistd.h>
 
 #include "gateway/model_registry.h"
 #include "gateway/version.h"
@@ -53,14 +53,15 @@ void add_tokens(Families& out, const AllStats& all) {
   FamilyBuilder prompt("kvasir_prompt_tokens_total", "Prompt tokens by where their KV came from", MetricType::Counter);
   for (const ModelStats& m : all) {
     for (std::size_t tier = 0; tier < kTierCount; ++tier)
-      prompt.add({{"model", m.model}, {"source", to_string(static_cast<Tier>(tier))}}, m.stats.prompt_tokens_cached[tier]);
+      prompt.add({{"model", m.model}, {"source", to_string(static_cast<Tier>(tier))}},
+                 m.stats.prompt_tokens_cached[tier]);
     prompt.add({{"model", m.model}, {"source", "computed"}}, m.stats.prompt_tokens_computed);
   }
   out.push_back(prompt.family());
   add_family(out, "kvasir_generated_tokens_total", "Tokens generated", MetricType::Counter, all,
              [](const EngineStats& s) { return s.tokens_generated; });
-  add_family(out, "kvasir_recomputed_tokens_total", "Tokens computed again after a preemption", MetricType::Counter, all,
-             [](const EngineStats& s) { return s.tokens_recomputed; });
+  add_family(out, "kvasir_recomputed_tokens_total", "Tokens computed again after a preemption", MetricType::Counter,
+             all, [](const EngineStats& s) { return s.tokens_recomputed; });
 }
 
 void add_engine(Families& out, const AllStats& all) {
@@ -91,41 +92,56 @@ void add_blocks(Families& out, const AllStats& all) {
     bytes.add({{"model", m.model}, {"tier", "disk"}}, cache.disk_bytes);
     for (std::size_t tier = 0; tier < kTierCount; ++tier)
       for (std::size_t reason = 0; reason < kEvictionReasonCount; ++reason)
-        evictions.add({{"model", m.model}, {"tier", to_string(static_cast<Tier>(tier))},
-                       {"reason", to_string(static_cast<EvictionReason>(reason))}}, cache.evictions[tier][reason]);
+        evictions.add({{"model", m.model},
+                       {"tier", to_string(static_cast<Tier>(tier))},
+                       {"reason", to_string(static_cast<EvictionReason>(reason))}},
+                      cache.evictions[tier][reason]);
   }
   for (const FamilyBuilder* family : {&blocks, &bytes, &evictions}) out.push_back(family->family());
 }
 
 void add_cache(Families& out, const AllStats& all) {
-  FamilyBuilder corrupt("kvasir_corrupt_records_total", "Records on disk that were not used, by what was wrong", MetricType::Counter);
+  FamilyBuilder corrupt("kvasir_corrupt_records_total", "Records on disk that were not used, by what was wrong",
+                        MetricType::Counter);
   for (const ModelStats& m : all)
     for (std::size_t fault = 0; fault < kRecordFaultCount; ++fault)
-      corrupt.add({{"model", m.model}, {"reason", to_string(static_cast<RecordFault>(fault))}}, m.stats.cache.record_faults[fault]);
+      corrupt.add({{"model", m.model}, {"reason", to_string(static_cast<RecordFault>(fault))}},
+                  m.stats.cache.record_faults[fault]);
   out.push_back(corrupt.family());
   const auto counter = [&](const char* name, const char* help, auto value) {
     add_family(out, name, help, MetricType::Counter, all, [&](const EngineStats& s) { return value(s.cache); });
   };
-  counter("kvasir_blocks_committed_total", "Full blocks made visible", [](const PrefixCacheStats& c) { return c.blocks_committed; });
-  counter("kvasir_blocks_duplicate_total", "Blocks computed twice at the same time", [](const PrefixCacheStats& c) { return c.blocks_duplicate; });
-  counter("kvasir_disk_blocks_written_total", "Blocks written to the disk tier", [](const PrefixCacheStats& c) { return c.disk_blocks_written; });
-  counter("kvasir_disk_blocks_durable_total", "Blocks that survive a crash", [](const PrefixCacheStats& c) { return c.disk_blocks_durable; });
-  counter("kvasir_disk_blocks_loaded_total", "Blocks read from the disk tier", [](const PrefixCacheStats& c) { return c.disk_blocks_loaded; });
-  counter("kvasir_disk_writes_skipped_total", "Blocks not written: queue full or disk full", [](const PrefixCacheStats& c) { return c.disk_writes_skipped; });
-  counter("kvasir_disk_written_bytes_total", "Bytes of blocks written to the disk tier", [](const PrefixCacheStats& c) { return c.disk_bytes_written; });
-  counter("kvasir_disk_read_bytes_total", "Bytes of blocks read from the disk tier", [](const PrefixCacheStats& c) { return c.disk_bytes_read; });
+  counter("kvasir_blocks_committed_total", "Full blocks made visible",
+          [](const PrefixCacheStats& c) { return c.blocks_committed; });
+  counter("kvasir_blocks_duplicate_total", "Blocks computed twice at the same time",
+          [](const PrefixCacheStats& c) { return c.blocks_duplicate; });
+  counter("kvasir_disk_blocks_written_total", "Blocks written to the disk tier",
+          [](const PrefixCacheStats& c) { return c.disk_blocks_written; });
+  counter("kvasir_disk_blocks_durable_total", "Blocks that survive a crash",
+          [](const PrefixCacheStats& c) { return c.disk_blocks_durable; });
+  counter("kvasir_disk_blocks_loaded_total", "Blocks read from the disk tier",
+          [](const PrefixCacheStats& c) { return c.disk_blocks_loaded; });
+  counter("kvasir_disk_writes_skipped_total", "Blocks not written: queue full or disk full",
+          [](const PrefixCacheStats& c) { return c.disk_writes_skipped; });
+  counter("kvasir_disk_written_bytes_total", "Bytes of blocks written to the disk tier",
+          [](const PrefixCacheStats& c) { return c.disk_bytes_written; });
+  counter("kvasir_disk_read_bytes_total", "Bytes of blocks read from the disk tier",
+          [](const PrefixCacheStats& c) { return c.disk_bytes_read; });
 }
 
 void add_disk(Families& out, const DiskStats& disk) {
   const auto one = [&](const char* name, const char* help, MetricType type, auto value) {
     out.push_back(FamilyBuilder(name, help, type).add({}, value).family());
   };
-  one("kvasir_disk_physical_bytes", "Bytes of the disk tier's folder as du counts them", MetricType::Gauge, disk.physical_bytes);
+  one("kvasir_disk_physical_bytes", "Bytes of the disk tier's folder as du counts them", MetricType::Gauge,
+      disk.physical_bytes);
   one("kvasir_disk_writable", "1 while the disk tier takes writes", MetricType::Gauge, disk.writable ? 1 : 0);
   one("kvasir_disk_records", "Records in the disk tier", MetricType::Gauge, disk.records);
   one("kvasir_disk_write_errors_total", "Writes that the disk refused", MetricType::Counter, disk.write_errors);
-  one("kvasir_disk_records_reclaimed_total", "Records dropped to make room", MetricType::Counter, disk.records_reclaimed);
-  one("kvasir_disk_records_reappended_total", "Records kept by writing them again", MetricType::Counter, disk.records_reappended);
+  one("kvasir_disk_records_reclaimed_total", "Records dropped to make room", MetricType::Counter,
+      disk.records_reclaimed);
+  one("kvasir_disk_records_reappended_total", "Records kept by writing them again", MetricType::Counter,
+      disk.records_reappended);
 }
 
 void add_capacity(Families& out, const AllStats& all, const DiskTier* disk) {
@@ -148,9 +164,11 @@ std::uint64_t resident_bytes() {
 
 void add_process(Families& out) {
   out.push_back(FamilyBuilder("kvasir_build_info", "The running build; always 1", MetricType::Gauge)
-                    .add({{"version", kVersion}, {"revision", kRevision}}, 1).family());
+                    .add({{"version", kVersion}, {"revision", kRevision}}, 1)
+                    .family());
   out.push_back(FamilyBuilder("kvasir_process_resident_bytes", "Resident memory of the process", MetricType::Gauge)
-                    .add({}, resident_bytes()).family());
+                    .add({}, resident_bytes())
+                    .family());
 }
 
 }  // namespace

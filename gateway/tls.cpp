@@ -1,10 +1,10 @@
 #include "gateway/tls.h"
 
-#include <boost/asio/ssl/stream.hpp>
-#include <fmt/format.h>
-
 #include <string_view>
 #include <utility>
+
+#include <boost/asio/ssl/stream.hpp>
+#include <fmt/format.h>
 
 #include "gateway/byte_stream.h"
 
@@ -36,8 +36,12 @@ class TlsStream final : public ByteStream {
     stream_.async_handshake(ssl::stream_base::server,
                             [done = std::move(done)](const boost::system::error_code& ec) { done(ec, 0); });
   }
-  void read_some(boost::asio::mutable_buffer into, Handler done) override { stream_.async_read_some(into, std::move(done)); }
-  void write_some(boost::asio::const_buffer from, Handler done) override { stream_.async_write_some(from, std::move(done)); }
+  void read_some(boost::asio::mutable_buffer into, Handler done) override {
+    stream_.async_read_some(into, std::move(done));
+  }
+  void write_some(boost::asio::const_buffer from, Handler done) override {
+    stream_.async_write_some(from, std::move(done));
+  }
   void shutdown(Handler done) override {
     stream_.async_shutdown([done = std::move(done)](const boost::system::error_code& ec) { done(ec, 0); });
   }
@@ -65,7 +69,9 @@ Result<std::unique_ptr<TlsContext>> TlsContext::load(const TlsConfig& config) {
   tls->context_.use_private_key_file(config.key, ssl::context::pem, ec);
   if (ec) return tls_error(config.key, ec);
   if (SSL_CTX_check_private_key(native) != 1)
-    return error(ErrorCode::invalid_argument, fmt::format("tls: the key {} does not belong to the certificate {}", config.key, config.certificate), "tls");
+    return error(ErrorCode::invalid_argument,
+                 fmt::format("tls: the key {} does not belong to the certificate {}", config.key, config.certificate),
+                 "tls");
   return tls;
 }
 

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <boost/asio/ssl/context.hpp>
-
 #include <memory>
+
+#include <boost/asio/ssl/context.hpp>
 
 #include "config/schema.h"
 #include "storage/base/result.h"

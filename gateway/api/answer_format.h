@@ -22,14 +22,14 @@ struct TokenLogprobs {
 // What became ready of one choice: since the last time when streaming, all of it otherwise.
 struct ChoiceDelta {
   std::uint32_t index = 0;
-  bool first = false;                  // nothing of this choice was sent before
+  bool first = false;  // nothing of this choice was sent before
   std::string text = {};
   std::vector<TokenLogprobs> logprobs = {};
   std::string_view finish_reason = {};  // empty: goes on
 };
 
 struct Usage {
-  std::uint64_t prompt_tokens = 0;     // cached ones included
+  std::uint64_t prompt_tokens = 0;  // cached ones included
   std::uint64_t cached_tokens = 0;
   std::uint64_t completion_tokens = 0;
 };
@@ -51,7 +51,8 @@ class AnswerFormat {
   // The JSON objects of the stream events for this delta, in order.
   virtual std::vector<std::string> events(const AnswerHead& head, const ChoiceDelta& delta) const = 0;
   virtual std::string usage_event(const AnswerHead& head, const Usage& usage) const = 0;
-  virtual std::string whole(const AnswerHead& head, const std::vector<ChoiceDelta>& choices, const Usage& usage) const = 0;
+  virtual std::string whole(const AnswerHead& head, const std::vector<ChoiceDelta>& choices,
+                            const Usage& usage) const = 0;
 };
 
 }  // namespace kvasir

@@ -49,7 +49,9 @@ std::string read_content(FieldReader& fields, bool required) {
   }
   if (const std::string* plain = content->as_string()) return *plain;
   const Value::Array* parts = content->as_array();
-  if (!parts) fields.fail("content", fmt::format("must be a string or an array of text parts, not a {}", json_type_name(*content)));
+  if (!parts)
+    fields.fail("content",
+                fmt::format("must be a string or an array of text parts, not a {}", json_type_name(*content)));
   for (std::size_t i = 0; parts && i < parts->size(); ++i)
     append_part(fields, (*parts)[i], fmt::format("[{}]", i), text, i == 0);
   return text;
@@ -97,7 +99,8 @@ Message read_message(FieldReader& fields) {
     message.reasoning = fields.string("reasoning_content").value_or(fields.string("reasoning").value_or(""));
     if (const auto refusal = fields.string("refusal")) message.content = *refusal;
   }
-  if (message.content.empty()) message.content = read_content(fields, message.role != "assistant" || message.tool_calls.empty());
+  if (message.content.empty())
+    message.content = read_content(fields, message.role != "assistant" || message.tool_calls.empty());
   message.name = fields.string("name").value_or("");
   if (message.role == "tool") {
     message.tool_call_id = fields.string("tool_call_id").value_or("");
@@ -121,7 +124,8 @@ void read_messages(FieldReader& fields, std::vector<Message>& messages) {
 
 bool is_tool_name(const std::string& name) {
   const auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+           c == '.';
   };
   for (const char c : name)
     if (!allowed(c)) return false;
@@ -136,8 +140,10 @@ void read_tools(FieldReader& fields, Value::Array& tools) {
     const Value* name = function ? function->find("name") : nullptr;
     if (!type || !type->as_string() || *type->as_string() != "function" || !name || !name->as_string() ||
         !is_tool_name(*name->as_string()))
-      return fields.fail("tools", fmt::format("[{}] must be {{\"type\":\"function\",\"function\":{{\"name\":...}}}} with "
-                                              "a name of 1 to {} letters, digits, '_', '-' or '.'", i, kToolNameBytesMax));
+      return fields.fail("tools",
+                         fmt::format("[{}] must be {{\"type\":\"function\",\"function\":{{\"name\":...}}}} with "
+                                     "a name of 1 to {} letters, digits, '_', '-' or '.'",
+                                     i, kToolNameBytesMax));
     tools.push_back((*list)[i]);
   }
 }

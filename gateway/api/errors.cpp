@@ -18,16 +18,26 @@ void optional_member(JsonWriter& json, std::string_view name, const std::string&
 
 ApiError to_api_error(const Error& e) {
   switch (e.code) {
-    case ErrorCode::invalid_argument: return {400, "invalid_request_error", e.message, e.param, "", 0};
-    case ErrorCode::unsupported: return {400, "invalid_request_error", e.message, e.param, "unsupported", 0};
-    case ErrorCode::too_large: return {413, "invalid_request_error", e.message, e.param, "request_too_large", 0};
-    case ErrorCode::not_found: return {404, "invalid_request_error", e.message, e.param, "not_found", 0};
-    case ErrorCode::unauthorized: return {401, "authentication_error", e.message, "", "invalid_api_key", 0};
-    case ErrorCode::queue_full: return {429, "rate_limit_error", e.message, "", "rate_limit_exceeded", 1};
-    case ErrorCode::shutting_down: return unavailable(e.message);
-    case ErrorCode::cancelled: return unavailable(e.message);
-    case ErrorCode::corrupt: return server_error(e.message);
-    case ErrorCode::io: return server_error(e.message);
+    case ErrorCode::invalid_argument:
+      return {400, "invalid_request_error", e.message, e.param, "", 0};
+    case ErrorCode::unsupported:
+      return {400, "invalid_request_error", e.message, e.param, "unsupported", 0};
+    case ErrorCode::too_large:
+      return {413, "invalid_request_error", e.message, e.param, "request_too_large", 0};
+    case ErrorCode::not_found:
+      return {404, "invalid_request_error", e.message, e.param, "not_found", 0};
+    case ErrorCode::unauthorized:
+      return {401, "authentication_error", e.message, "", "invalid_api_key", 0};
+    case ErrorCode::queue_full:
+      return {429, "rate_limit_error", e.message, "", "rate_limit_exceeded", 1};
+    case ErrorCode::shutting_down:
+      return unavailable(e.message);
+    case ErrorCode::cancelled:
+      return unavailable(e.message);
+    case ErrorCode::corrupt:
+      return server_error(e.message);
+    case ErrorCode::io:
+      return server_error(e.message);
   }
   std::abort();
 }

@@ -14,8 +14,8 @@ struct ApiError {
   std::uint32_t status = 400;
   std::string type = "invalid_request_error";
   std::string message;
-  std::string param;  // empty: null
-  std::string code;   // empty: null
+  std::string param;                      // empty: null
+  std::string code;                       // empty: null
   std::uint32_t retry_after_seconds = 0;  // 0: no Retry-After
 };
 

@@ -1,9 +1,9 @@
 #include "gateway/api/field_reader.h"
 
-#include <fmt/format.h>
-
 #include <charconv>
 #include <cmath>
+
+#include <fmt/format.h>
 
 namespace kvasir {
 

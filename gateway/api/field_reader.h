@@ -16,7 +16,8 @@ namespace kvasir {
 // and names the member and what is allowed; later reads give nothing. `object` outlives the reader.
 class FieldReader {
  public:
-  explicit FieldReader(const Value::Object& object, std::string prefix = {}) : object_(object), prefix_(std::move(prefix)) {}
+  explicit FieldReader(const Value::Object& object, std::string prefix = {})
+      : object_(object), prefix_(std::move(prefix)) {}
 
   std::optional<double> number(std::string_view name, double min, double max);
   std::optional<std::int64_t> integer(std::string_view name, std::int64_t min, std::int64_t max);

@@ -1,9 +1,9 @@
 #include "gateway/api/generation_options.h"
 
-#include <fmt/format.h>
-
 #include <charconv>
 #include <limits>
+
+#include <fmt/format.h>
 
 namespace kvasir {
 namespace {
@@ -45,7 +45,8 @@ void read_sampling(FieldReader& fields, GenerationOptions& options) {
   assign(sampling.presence_penalty, fields.number("presence_penalty", -2, 2));
   assign(sampling.frequency_penalty, fields.number("frequency_penalty", -2, 2));
   assign(sampling.repetition_penalty, fields.number("repetition_penalty", 0.01, 10));
-  if (const auto k = fields.integer("top_k", -1, kTokenMax)) sampling.top_k = std::max(0, static_cast<std::int32_t>(*k));
+  if (const auto k = fields.integer("top_k", -1, kTokenMax))
+    sampling.top_k = std::max(0, static_cast<std::int32_t>(*k));
   if (const auto seed = fields.integer("seed", kInt64Min, kInt64Max)) {
     sampling.seed = static_cast<std::uint64_t>(*seed);
     options.has_seed = true;
@@ -89,7 +90,8 @@ GenerationOptions read_generation_options(FieldReader& fields, const LimitsConfi
   if (options.model.empty()) fields.fail("model", "is required and must be a string");
   read_sampling(fields, options);
   options.n = static_cast<std::uint32_t>(fields.integer("n", 1, limits.choices).value_or(1));
-  if (const auto max = fields.integer("max_tokens", 1, kTokenMax)) options.max_tokens = static_cast<std::uint32_t>(*max);
+  if (const auto max = fields.integer("max_tokens", 1, kTokenMax))
+    options.max_tokens = static_cast<std::uint32_t>(*max);
   read_stops(fields, options.stops);
   options.ignore_eos = fields.boolean("ignore_eos").value_or(false);
   read_streaming(fields, options);

@@ -19,15 +19,15 @@ inline constexpr std::uint32_t kTopLogprobsMax = 20;
 // What the generating endpoints have in common: which model, how to sample, when to stop, how to answer.
 struct GenerationOptions {
   std::string model;
-  SamplingParams sampling;                  // sampling.seed is meaningful only with has_seed
+  SamplingParams sampling;  // sampling.seed is meaningful only with has_seed
   bool has_seed = false;
   std::uint32_t n = 1;
   std::optional<std::uint32_t> max_tokens;  // nothing: the dialect's default
   std::vector<std::string> stops;
-  bool ignore_eos = false;                  // vLLM's extra: go on past end-of-generation tokens
+  bool ignore_eos = false;  // vLLM's extra: go on past end-of-generation tokens
   bool stream = false;
-  bool include_usage = false;               // a last chunk with usage
-  std::string cache_salt;                   // narrows the tenant's salt
+  bool include_usage = false;  // a last chunk with usage
+  std::string cache_salt;      // narrows the tenant's salt
 };
 
 // Reads them; problems are left in `fields`.

@@ -74,7 +74,8 @@ class ChatFormat final : public AnswerFormat {
     return json.end_object().take();
   }
 
-  std::string whole(const AnswerHead& head, const std::vector<ChoiceDelta>& choices, const Usage& usage) const override {
+  std::string whole(const AnswerHead& head, const std::vector<ChoiceDelta>& choices,
+                    const Usage& usage) const override {
     JsonWriter json;
     json.begin_object();
     write_head(json, head, "chat.completion");
@@ -90,7 +91,10 @@ class ChatFormat final : public AnswerFormat {
 
   static void write_choice(JsonWriter& json, const AnswerHead& head, const ChoiceDelta& choice) {
     json.begin_object().member("index", choice.index).key("message").begin_object();
-    json.member("role", "assistant").member("content", std::string_view(choice.text)).null_member("refusal").end_object();
+    json.member("role", "assistant")
+        .member("content", std::string_view(choice.text))
+        .null_member("refusal")
+        .end_object();
     if (head.want_logprobs)
       write_chat_logprobs(json, choice);
     else
@@ -139,7 +143,8 @@ class CompletionsFormat final : public AnswerFormat {
 
   std::string usage_event(const AnswerHead& head, const Usage& usage) const override { return whole(head, {}, usage); }
 
-  std::string whole(const AnswerHead& head, const std::vector<ChoiceDelta>& choices, const Usage& usage) const override {
+  std::string whole(const AnswerHead& head, const std::vector<ChoiceDelta>& choices,
+                    const Usage& usage) const override {
     JsonWriter json;
     json.begin_object();
     write_head(json, head, "text_completion");

@@ -1,8 +1,8 @@
 #include "gateway/api/openai_chat.h"
 
-#include <spdlog/spdlog.h>
-
 #include <limits>
+
+#include <spdlog/spdlog.h>
 
 namespace kvasir {
 namespace {

@@ -1,9 +1,9 @@
 #include "gateway/api/openai_completions.h"
 
+#include <limits>
+
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-
-#include <limits>
 
 namespace kvasir {
 namespace {
@@ -11,7 +11,8 @@ namespace {
 constexpr std::int64_t kLogprobsMax = 5;
 
 void fail_prompt(FieldReader& fields) {
-  fields.fail("prompt", "must be a string, an array of strings, an array of token ids, or an array of arrays of token ids");
+  fields.fail("prompt",
+              "must be a string, an array of strings, an array of token ids, or an array of arrays of token ids");
 }
 
 std::optional<CompletionRequest::Prompt> prompt_of(const Value& value) {
@@ -49,7 +50,8 @@ void read_logprobs(FieldReader& fields, CompletionRequest& request) {
 }
 
 void refuse_unsupported(FieldReader& fields, std::uint32_t n) {
-  if (const auto suffix = fields.string("suffix"); suffix && !suffix->empty()) fields.fail("suffix", "is not supported");
+  if (const auto suffix = fields.string("suffix"); suffix && !suffix->empty())
+    fields.fail("suffix", "is not supported");
   const auto best_of = fields.integer("best_of", 1, std::numeric_limits<std::int32_t>::max());
   if (best_of && *best_of != n) fields.fail("best_of", "is not supported unless it equals 'n'");
 }

@@ -1,8 +1,8 @@
 #include "gateway/api/plan.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 
 #include "gateway/api/openai_answers.h"
 
@@ -17,17 +17,21 @@ bool in_vocabulary(const Model& model, TokenId id) {
 
 ApiError out_of_vocabulary(const Model& model, std::string param) {
   return bad_request(fmt::format("'{}' holds a token id that is not in the vocabulary: allowed are 0 to {}", param,
-                                 model.tokenizer->size() - 1), param);
+                                 model.tokenizer->size() - 1),
+                     param);
 }
 
 std::optional<ApiError> check_prompts(const GenerationPlan& plan, const std::string& param) {
   const std::uint32_t context = plan.model->engine->context_tokens();
   for (const PromptInput& prompt : plan.prompts) {
-    if (prompt.ids.empty()) return bad_request(fmt::format("'{}' holds an empty prompt: at least one token is needed", param), param);
+    if (prompt.ids.empty())
+      return bad_request(fmt::format("'{}' holds an empty prompt: at least one token is needed", param), param);
     if (prompt.ids.size() >= context)
-      return bad_request(fmt::format("the prompt has {} tokens, but the model's context is {} tokens, at least one of them "
-                                     "for the answer; shorten '{}'", prompt.ids.size(), context, param),
-                         param, "context_length_exceeded");
+      return bad_request(
+          fmt::format("the prompt has {} tokens, but the model's context is {} tokens, at least one of them "
+                      "for the answer; shorten '{}'",
+                      prompt.ids.size(), context, param),
+          param, "context_length_exceeded");
   }
   return std::nullopt;
 }
@@ -43,8 +47,11 @@ std::uint32_t answer_tokens(const GenerationPlan& plan, std::optional<std::uint3
 GenerationPlan common_plan(const GenerationOptions& options, const Model& model, const CallContext& call) {
   GenerationPlan plan;
   plan.model = &model;
-  plan.head = {.id = call.id, .model = model.name, .system_fingerprint = model.system_fingerprint,
-               .created = call.unix_now, .want_logprobs = options.sampling.want_logprobs,
+  plan.head = {.id = call.id,
+               .model = model.name,
+               .system_fingerprint = model.system_fingerprint,
+               .created = call.unix_now,
+               .want_logprobs = options.sampling.want_logprobs,
                .include_usage = options.include_usage};
   plan.n = options.n;
   plan.sampling = options.sampling;
@@ -116,7 +123,8 @@ ApiResult<GenerationPlan> plan_chat(const ChatRequest& request, const Model& mod
   return checked(std::move(plan), "messages", request.options.max_tokens);
 }
 
-ApiResult<GenerationPlan> plan_completion(const CompletionRequest& request, const Model& model, const CallContext& call) {
+ApiResult<GenerationPlan> plan_completion(const CompletionRequest& request, const Model& model,
+                                          const CallContext& call) {
   GenerationPlan plan = common_plan(request.options, model, call);
   plan.head.id = "cmpl-" + call.id;
   plan.format = make_completions_format();

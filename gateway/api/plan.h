@@ -16,19 +16,20 @@ using ApiResult = std::variant<T, ApiError>;
 
 // What a call brings along besides its body.
 struct CallContext {
-  std::string id;         // of the call: random hex
+  std::string id;  // of the call: random hex
   std::string tenant;
   const Authenticator* authenticator = nullptr;
   TimePoint arrived;
   TimePoint deadline;
   std::int64_t unix_now = 0;
-  std::string local_now;  // ISO, for templates
+  std::string local_now;          // ISO, for templates
   std::uint64_t random_seed = 0;  // used when the request has no seed
 };
 
 // From parsed requests to plans that can run: renders, tokenizes, checks ids and lengths against the model.
 ApiResult<GenerationPlan> plan_chat(const ChatRequest& request, const Model& model, const CallContext& call);
-ApiResult<GenerationPlan> plan_completion(const CompletionRequest& request, const Model& model, const CallContext& call);
+ApiResult<GenerationPlan> plan_completion(const CompletionRequest& request, const Model& model,
+                                          const CallContext& call);
 
 // The ids of a conversation under the model's template. Errors: the template's own complaint, or no template.
 ApiResult<std::vector<TokenId>> tokenize_conversation(const Conversation& conversation, const Model& model,

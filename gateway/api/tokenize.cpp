@@ -42,8 +42,8 @@ Result<TokenizeRequest> parse_tokenize_request(const Value& body) {
 
 HttpResponse answer_tokenize(const TokenizeRequest& request, const Model& model, const std::string& local_now) {
   if (!request.conversation)
-    return tokens_response(tokenize_text(*model.tokenizer, request.text, request.parse_special, request.add_special_tokens),
-                           model);
+    return tokens_response(
+        tokenize_text(*model.tokenizer, request.text, request.parse_special, request.add_special_tokens), model);
   const ApiResult<std::vector<TokenId>> ids = tokenize_conversation(*request.conversation, model, local_now);
   if (const ApiError* bad = std::get_if<ApiError>(&ids)) return error_response(*bad);
   return tokens_response(std::get<0>(ids), model);
@@ -66,8 +66,10 @@ Result<DetokenizeRequest> parse_detokenize_request(const Value& body) {
 HttpResponse answer_detokenize(const DetokenizeRequest& request, const Model& model) {
   for (const TokenId id : request.tokens)
     if (id < 0 || static_cast<std::uint32_t>(id) >= model.tokenizer->size())
-      return error_response(bad_request(fmt::format("'tokens' holds an id that is not in the vocabulary: allowed are 0 to {}",
-                                                    model.tokenizer->size() - 1), "tokens"));
+      return error_response(
+          bad_request(fmt::format("'tokens' holds an id that is not in the vocabulary: allowed are 0 to {}",
+                                  model.tokenizer->size() - 1),
+                      "tokens"));
   JsonWriter json;
   json.begin_object().member("prompt", std::string_view(model.tokenizer->decode(request.tokens)));
   return {.body = json.end_object().take()};

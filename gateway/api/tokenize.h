@@ -12,7 +12,7 @@ namespace kvasir {
 
 // Body of POST /tokenize: a text or a conversation.
 struct TokenizeRequest {
-  std::string model;                         // empty: the only model there is
+  std::string model;  // empty: the only model there is
   std::string text;
   std::optional<Conversation> conversation;  // set: instead of text
   bool add_special_tokens = true;            // BOS in front of text where the model wants one

@@ -1,9 +1,9 @@
-#include <CLI/CLI.hpp>
-#include <fmt/format.h>
-
 #include <cstdio>
 #include <memory>
 #include <string>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
 #include "config/load.h"
 #include "gateway/commands/commands.h"
@@ -18,7 +18,9 @@ void check(const std::string& file) {
     const Config config = load_config(file);
     fmt::print("{}: OK: listen {}, {} models, {} tenants, host tier {} bytes, disk tier {}\n", file, config.listen,
                config.models.size(), config.tenants.size(), config.cache.host.capacity,
-               config.cache.disk.path.empty() ? "off" : fmt::format("{} bytes in {}", config.cache.disk.capacity, config.cache.disk.path));
+               config.cache.disk.path.empty()
+                   ? "off"
+                   : fmt::format("{} bytes in {}", config.cache.disk.capacity, config.cache.disk.path));
   } catch (const ConfigError& e) {
     fmt::print(stderr, "{}\n", e.what());
     throw CLI::RuntimeError(kBadConfiguration);

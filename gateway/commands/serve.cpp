@@ -1,11 +1,11 @@
-#include <CLI/CLI.hpp>
-#include <fmt/format.h>
-#include <spdlog/spdlog.h>
-
 #include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include "config/load.h"
 #include "gateway/auth.h"
@@ -60,7 +60,8 @@ Config resolve(const ServeOptions& options) {
     if (!options.cache_dir.empty()) config.cache.disk.path = options.cache_dir;
     if (options.threads > 0) config.limits.threads = options.threads;
     (void)parse_host_port(config.listen);
-    if (config.models.empty()) fail(kBadConfiguration, "no model to serve: give --model FILE.gguf, or --config FILE with 'models'");
+    if (config.models.empty())
+      fail(kBadConfiguration, "no model to serve: give --model FILE.gguf, or --config FILE with 'models'");
     return config;
   } catch (const ConfigError& e) {
     fail(kBadConfiguration, e.what());
@@ -93,7 +94,8 @@ void print_ready(const Config& config, const ModelRegistry& models, std::uint16_
   std::string names;
   for (const auto& model : models.models())
     names += fmt::format("{}model {}, {}", names.empty() ? "" : "; ", model->name, model->summary);
-  fmt::print("kvasir ready on {}://{}:{} ({})\n", config.tls.certificate.empty() ? "http" : "https", where.host, port, names);
+  fmt::print("kvasir ready on {}://{}:{} ({})\n", config.tls.certificate.empty() ? "http" : "https", where.host, port,
+             names);
   std::fflush(stdout);
 }
 
@@ -104,7 +106,8 @@ void serve(const ServeOptions& options) {
   std::unique_ptr<TlsContext> tls;
   if (!config.tls.certificate.empty()) tls = value_or_fail(TlsContext::load(config.tls));
   const std::unique_ptr<DiskTier> disk = open_disk(config);
-  const Authenticator authenticator(config.tenants, value_or_fail(cache_secret(config.cache.secret, config.cache.disk.path)));
+  const Authenticator authenticator(config.tenants,
+                                    value_or_fail(cache_secret(config.cache.secret, config.cache.disk.path)));
   ModelRegistry models;
   Metrics metrics;
   Routes routes(config, models, authenticator, metrics);

@@ -1,9 +1,9 @@
 #include "gateway/auth.h"
 
+#include <fstream>
+
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-
-#include <fstream>
 
 #include "tests/support/temp_dir.h"
 

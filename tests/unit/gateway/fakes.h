@@ -103,7 +103,9 @@ class ManualEngine final : public Engine {
   }
   bool say(std::size_t call, std::string_view text) {
     for (const char c : text)
-      if (!calls[call].listener->on_token({static_cast<unsigned char>(c), -0.5f, {{static_cast<unsigned char>(c), -0.5f}, {'?', -1.5f}}})) return false;
+      if (!calls[call].listener->on_token(
+              {static_cast<unsigned char>(c), -0.5f, {{static_cast<unsigned char>(c), -0.5f}, {'?', -1.5f}}}))
+        return false;
     return true;
   }
   void finish(std::size_t call, FinishReason reason, std::string message = {}) {

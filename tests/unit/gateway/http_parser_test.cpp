@@ -1,8 +1,8 @@
 #include "gateway/http_parser.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 namespace kvasir {
 namespace {
@@ -63,19 +63,27 @@ TEST(HttpParser, ReadsChunkedBodies) {
 
 TEST(HttpParser, RefusesWhatIsOverTheLimits) {
   const std::string big(5000, 'x');
-  EXPECT_EQ(parse("GET / HTTP/1.1\r\nHost: a\r\nX: " + big + "\r\n\r\n", 100, {.header_bytes = 2000}).failure_status, 431u);
+  EXPECT_EQ(parse("GET / HTTP/1.1\r\nHost: a\r\nX: " + big + "\r\n\r\n", 100, {.header_bytes = 2000}).failure_status,
+            431u);
   EXPECT_EQ(parse("GET /" + big + " HTTP/1.1\r\nHost: a\r\n\r\n", 100, {.header_bytes = 2000}).failure_status, 431u);
-  EXPECT_EQ(parse("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n", 100, {.body_bytes = 4999}).failure_status, 413u);
-  EXPECT_EQ(parse("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1388\r\n" + big + "\r\n0\r\n\r\n", 100, {.body_bytes = 4999}).failure_status, 413u);
-  EXPECT_EQ(parse("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n" + big, 100, {.body_bytes = 5000}).state, HttpParser::State::complete);
+  EXPECT_EQ(
+      parse("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n", 100, {.body_bytes = 4999}).failure_status,
+      413u);
+  EXPECT_EQ(parse("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1388\r\n" + big + "\r\n0\r\n\r\n",
+                  100, {.body_bytes = 4999})
+                .failure_status,
+            413u);
+  EXPECT_EQ(parse("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n" + big, 100, {.body_bytes = 5000}).state,
+            HttpParser::State::complete);
 }
 
 TEST(HttpParser, RefusesMalformedRequests) {
-  for (const char* bytes : {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "GET\r\n\r\n", "G@T / HTTP/1.1\r\n\r\n",
-                            "GET / HTTP/1.1\r\nHost: a\r\nbad header\r\n\r\n", "GET / HTTP/1.1\r\n\r\n",
-                            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\n",
-                            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
-                            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello"})
+  for (const char* bytes :
+       {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "GET\r\n\r\n", "G@T / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nbad header\r\n\r\n", "GET / HTTP/1.1\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello"})
     EXPECT_EQ(parse(bytes).failure_status, 400u) << bytes;
   EXPECT_EQ(parse("GET / HTTP/3.7\r\nHost: a\r\n\r\n").failure_status, 505u);
 }
@@ -90,7 +98,9 @@ TEST(HttpParser, KnowsWhenAClientWaitsForContinue) {
 }
 
 TEST(HttpParser, AnOfferToUpgradeIsNotTaken) {  // some clients offer h2c with every first request
-  const Parsed parsed = parse("POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\nhi");
+  const Parsed parsed = parse(
+      "POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nContent-Length: "
+      "2\r\n\r\nhi");
   ASSERT_EQ(parsed.state, HttpParser::State::complete);
   EXPECT_EQ(parsed.request.body, "hi");
   EXPECT_TRUE(parsed.request.keep_alive);

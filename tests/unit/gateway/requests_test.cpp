@@ -1,6 +1,6 @@
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "gateway/api/openai_chat.h"
 #include "gateway/api/openai_completions.h"
@@ -14,7 +14,9 @@ using testing::json_of;
 const LimitsConfig kLimits;
 
 Result<ChatRequest> chat_with(const std::string& members) {
-  return parse_chat_request(json_of(R"({"model":"m","messages":[{"role":"user","content":"hi"}])" + (members.empty() ? "" : "," + members) + "}"), kLimits);
+  return parse_chat_request(json_of(R"({"model":"m","messages":[{"role":"user","content":"hi"}])" +
+                                    (members.empty() ? "" : "," + members) + "}"),
+                            kLimits);
 }
 Result<ChatRequest> chat_of(const std::string& messages) {
   return parse_chat_request(json_of(R"({"model":"m","messages":)" + messages + "}"), kLimits);
@@ -30,23 +32,55 @@ struct Bad {
 
 TEST(ChatRequest, RefusesWrongTypesAndRangesByName) {
   const Bad cases[] = {
-      {R"("temperature":2.1)", "temperature"}, {R"("temperature":-0.1)", "temperature"}, {R"("temperature":"hot")", "temperature"},
-      {R"("top_p":1.5)", "top_p"}, {R"("top_p":true)", "top_p"}, {R"("min_p":-1)", "min_p"}, {R"("top_k":-2)", "top_k"},
-      {R"("top_k":1.5)", "top_k"}, {R"("presence_penalty":3)", "presence_penalty"}, {R"("frequency_penalty":-2.5)", "frequency_penalty"},
-      {R"("repetition_penalty":0)", "repetition_penalty"}, {R"("n":0)", "n"}, {R"("n":17)", "n"}, {R"("n":"2")", "n"},
-      {R"("max_tokens":0)", "max_tokens"}, {R"("max_tokens":-5)", "max_tokens"}, {R"("max_tokens":1e30)", "max_tokens"},
-      {R"("max_completion_tokens":0)", "max_completion_tokens"}, {R"("seed":1.5)", "seed"}, {R"("seed":9223372036854775808)", "seed"},
-      {R"("stop":5)", "stop"}, {R"("stop":["a","b","c","d","e"])", "stop"}, {R"("stop":[""])", "stop"}, {R"("stop":[1])", "stop"},
-      {R"("stream":"yes")", "stream"}, {R"("stream_options":{"include_usage":true})", "stream_options"},
-      {R"("stream":true,"stream_options":5)", "stream_options"}, {R"("stream":true,"stream_options":{"include_usage":1})", "stream_options"},
-      {R"("logprobs":3)", "logprobs"}, {R"("top_logprobs":2)", "top_logprobs"}, {R"("logprobs":true,"top_logprobs":21)", "top_logprobs"},
-      {R"("logit_bias":[])", "logit_bias"}, {R"("logit_bias":{"a":1})", "logit_bias"}, {R"("logit_bias":{"5":101})", "logit_bias"},
-      {R"("logit_bias":{"-5":1})", "logit_bias"}, {R"("response_format":{"type":"json_object"})", "response_format"},
-      {R"("response_format":{"type":"json_schema","json_schema":{}})", "response_format"}, {R"("response_format":5)", "response_format"},
-      {R"("tools":5)", "tools"}, {R"("tools":[{"type":"function"}])", "tools"}, {R"("tools":[{"type":"function","function":{"name":"a b"}}])", "tools"},
-      {R"("tool_choice":"required")", "tool_choice"}, {R"("modalities":["audio"])", "modalities"}, {R"("audio":{})", "audio"},
-      {R"("functions":[])", "functions"}, {R"("chat_template_kwargs":5)", "chat_template_kwargs"},
-      {R"("chat_template_kwargs":{"messages":[]})", "chat_template_kwargs"}, {R"("cache_salt":5)", "cache_salt"}, {R"("ignore_eos":1)", "ignore_eos"},
+      {R"("temperature":2.1)", "temperature"},
+      {R"("temperature":-0.1)", "temperature"},
+      {R"("temperature":"hot")", "temperature"},
+      {R"("top_p":1.5)", "top_p"},
+      {R"("top_p":true)", "top_p"},
+      {R"("min_p":-1)", "min_p"},
+      {R"("top_k":-2)", "top_k"},
+      {R"("top_k":1.5)", "top_k"},
+      {R"("presence_penalty":3)", "presence_penalty"},
+      {R"("frequency_penalty":-2.5)", "frequency_penalty"},
+      {R"("repetition_penalty":0)", "repetition_penalty"},
+      {R"("n":0)", "n"},
+      {R"("n":17)", "n"},
+      {R"("n":"2")", "n"},
+      {R"("max_tokens":0)", "max_tokens"},
+      {R"("max_tokens":-5)", "max_tokens"},
+      {R"("max_tokens":1e30)", "max_tokens"},
+      {R"("max_completion_tokens":0)", "max_completion_tokens"},
+      {R"("seed":1.5)", "seed"},
+      {R"("seed":9223372036854775808)", "seed"},
+      {R"("stop":5)", "stop"},
+      {R"("stop":["a","b","c","d","e"])", "stop"},
+      {R"("stop":[""])", "stop"},
+      {R"("stop":[1])", "stop"},
+      {R"("stream":"yes")", "stream"},
+      {R"("stream_options":{"include_usage":true})", "stream_options"},
+      {R"("stream":true,"stream_options":5)", "stream_options"},
+      {R"("stream":true,"stream_options":{"include_usage":1})", "stream_options"},
+      {R"("logprobs":3)", "logprobs"},
+      {R"("top_logprobs":2)", "top_logprobs"},
+      {R"("logprobs":true,"top_logprobs":21)", "top_logprobs"},
+      {R"("logit_bias":[])", "logit_bias"},
+      {R"("logit_bias":{"a":1})", "logit_bias"},
+      {R"("logit_bias":{"5":101})", "logit_bias"},
+      {R"("logit_bias":{"-5":1})", "logit_bias"},
+      {R"("response_format":{"type":"json_object"})", "response_format"},
+      {R"("response_format":{"type":"json_schema","json_schema":{}})", "response_format"},
+      {R"("response_format":5)", "response_format"},
+      {R"("tools":5)", "tools"},
+      {R"("tools":[{"type":"function"}])", "tools"},
+      {R"("tools":[{"type":"function","function":{"name":"a b"}}])", "tools"},
+      {R"("tool_choice":"required")", "tool_choice"},
+      {R"("modalities":["audio"])", "modalities"},
+      {R"("audio":{})", "audio"},
+      {R"("functions":[])", "functions"},
+      {R"("chat_template_kwargs":5)", "chat_template_kwargs"},
+      {R"("chat_template_kwargs":{"messages":[]})", "chat_template_kwargs"},
+      {R"("cache_salt":5)", "cache_salt"},
+      {R"("ignore_eos":1)", "ignore_eos"},
   };
   for (const Bad& bad : cases) {
     const Result<ChatRequest> request = chat_with(bad.members);
@@ -59,13 +93,23 @@ TEST(ChatRequest, RefusesWrongTypesAndRangesByName) {
 
 TEST(ChatRequest, RefusesWrongMessagesByTheirPath) {
   const Bad cases[] = {
-      {"[]", "messages"}, {"5", "messages"}, {"null", "messages"}, {"[5]", "messages[0]"}, {R"([{"content":"a"}])", "messages[0].role"},
-      {R"([{"role":"boss","content":"a"}])", "messages[0].role"}, {R"([{"role":"user"}])", "messages[0].content"},
-      {R"([{"role":"user","content":5}])", "messages[0].content"}, {R"([{"role":"user","content":null}])", "messages[0].content"},
-      {R"([{"role":"user","content":"a"},{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}])", "messages[1].content"},
-      {R"([{"role":"user","content":[{"type":"text"}]}])", "messages[0].content"}, {R"([{"role":"user","content":["a"]}])", "messages[0].content"},
-      {R"([{"role":"assistant"}])", "messages[0].content"}, {R"([{"role":"assistant","content":null,"tool_calls":[{}]}])", "messages[0].tool_calls"},
-      {R"([{"role":"tool","content":"a"}])", "messages[0].tool_call_id"}, {R"([{"role":"user","content":"a","name":5}])", "messages[0].name"},
+      {"[]", "messages"},
+      {"5", "messages"},
+      {"null", "messages"},
+      {"[5]", "messages[0]"},
+      {R"([{"content":"a"}])", "messages[0].role"},
+      {R"([{"role":"boss","content":"a"}])", "messages[0].role"},
+      {R"([{"role":"user"}])", "messages[0].content"},
+      {R"([{"role":"user","content":5}])", "messages[0].content"},
+      {R"([{"role":"user","content":null}])", "messages[0].content"},
+      {R"([{"role":"user","content":"a"},{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}])",
+       "messages[1].content"},
+      {R"([{"role":"user","content":[{"type":"text"}]}])", "messages[0].content"},
+      {R"([{"role":"user","content":["a"]}])", "messages[0].content"},
+      {R"([{"role":"assistant"}])", "messages[0].content"},
+      {R"([{"role":"assistant","content":null,"tool_calls":[{}]}])", "messages[0].tool_calls"},
+      {R"([{"role":"tool","content":"a"}])", "messages[0].tool_call_id"},
+      {R"([{"role":"user","content":"a","name":5}])", "messages[0].name"},
   };
   for (const Bad& bad : cases) {
     const Result<ChatRequest> request = chat_of(bad.members);
@@ -76,10 +120,14 @@ TEST(ChatRequest, RefusesWrongMessagesByTheirPath) {
 
 TEST(ChatRequest, ReadsAllThatItKnows) {
   const Result<ChatRequest> request = chat_with(
-      R"("temperature":0.5,"top_p":0.9,"top_k":40,"min_p":0.1,"presence_penalty":1,"frequency_penalty":-1,"repetition_penalty":1.1,
-         "n":2,"max_tokens":7,"seed":-3,"stop":["a","b"],"stream":true,"stream_options":{"include_usage":true},"logprobs":true,
-         "top_logprobs":5,"logit_bias":{"12":-100,"7":3.5},"cache_salt":"s","user":"u","metadata":{},"store":false,"what":"ever",
-         "chat_template_kwargs":{"enable_thinking":false},"reasoning_effort":"low","response_format":{"type":"text"},"tool_choice":"auto")");
+      R"("temperature":0.5,"top_p":0.9,"top_k":40,"min_p":0.1,"presence_penalty":1,
+         "frequency_penalty":-1,"repetition_penalty":1.1,
+         "n":2,"max_tokens":7,"seed":-3,"stop":["a","b"],"stream":true,"stream_options":{"include_usage":true},
+         "logprobs":true,
+         "top_logprobs":5,"logit_bias":{"12":-100,"7":3.5},"cache_salt":"s","user":"u","metadata":{},"store":false,
+         "what":"ever",
+         "chat_template_kwargs":{"enable_thinking":false},"reasoning_effort":"low",
+         "response_format":{"type":"text"},"tool_choice":"auto")");
   ASSERT_TRUE(request.ok()) << request.error().message;
   const GenerationOptions& options = request->options;
   EXPECT_EQ(options.sampling.temperature, 0.5f);
@@ -97,7 +145,8 @@ TEST(ChatRequest, ReadsAllThatItKnows) {
 }
 
 TEST(ChatRequest, NullMeansAbsent) {
-  const Result<ChatRequest> request = chat_with(R"("temperature":null,"stop":null,"max_tokens":null,"tools":null,"stream_options":null,"logit_bias":null)");
+  const Result<ChatRequest> request = chat_with(
+      R"("temperature":null,"stop":null,"max_tokens":null,"tools":null,"stream_options":null,"logit_bias":null)");
   ASSERT_TRUE(request.ok()) << request.error().message;
   EXPECT_EQ(request->options.sampling.temperature, 1.0f);
   EXPECT_FALSE(request->options.max_tokens.has_value());
@@ -110,8 +159,9 @@ TEST(ChatRequest, NewNameOfMaxTokensWins) {
 }
 
 TEST(ChatRequest, PartsBecomeTextAndDeveloperBecomesSystem) {
-  const Result<ChatRequest> request = chat_of(
-      R"([{"role":"developer","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},{"role":"user","content":"c"}])");
+  const Result<ChatRequest> request =
+      chat_of(R"([{"role":"developer","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},)"
+              R"({"role":"user","content":"c"}])");
   ASSERT_TRUE(request.ok());
   EXPECT_EQ(request->conversation.messages[0].role, "system");
   EXPECT_EQ(request->conversation.messages[0].content, "a\nb");
@@ -119,7 +169,8 @@ TEST(ChatRequest, PartsBecomeTextAndDeveloperBecomesSystem) {
 
 TEST(ChatRequest, ToolCallArgumentsReachTheTemplateAsData) {
   const Result<ChatRequest> request = chat_of(
-      R"([{"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{\"b\":1.0,\"a\":2}"}}]},
+      R"([{"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function",
+           "function":{"name":"f","arguments":"{\"b\":1.0,\"a\":2}"}}]},
           {"role":"tool","tool_call_id":"1","content":"ok"}])");
   ASSERT_TRUE(request.ok()) << request.error().message;
   const Value variables = template_variables(request->conversation, "<s>", "</s>");
@@ -140,9 +191,18 @@ TEST(CompletionRequest, TakesAllFourKindsOfPrompt) {
 
 TEST(CompletionRequest, RefusesByName) {
   const Bad cases[] = {
-      {R"("x":1)", "prompt"}, {R"("prompt":5)", "prompt"}, {R"("prompt":[])", "prompt"}, {R"("prompt":[1,"a"])", "prompt"}, {R"("prompt":[[]])", "prompt"},
-      {R"("prompt":[1.5])", "prompt"}, {R"("prompt":{"a":1})", "prompt"}, {R"("prompt":"a","logprobs":6)", "logprobs"}, {R"("prompt":"a","logprobs":true)", "logprobs"},
-      {R"("prompt":"a","suffix":"b")", "suffix"}, {R"("prompt":"a","best_of":2)", "best_of"}, {R"("prompt":"a","echo":1)", "echo"},
+      {R"("x":1)", "prompt"},
+      {R"("prompt":5)", "prompt"},
+      {R"("prompt":[])", "prompt"},
+      {R"("prompt":[1,"a"])", "prompt"},
+      {R"("prompt":[[]])", "prompt"},
+      {R"("prompt":[1.5])", "prompt"},
+      {R"("prompt":{"a":1})", "prompt"},
+      {R"("prompt":"a","logprobs":6)", "logprobs"},
+      {R"("prompt":"a","logprobs":true)", "logprobs"},
+      {R"("prompt":"a","suffix":"b")", "suffix"},
+      {R"("prompt":"a","best_of":2)", "best_of"},
+      {R"("prompt":"a","echo":1)", "echo"},
       {R"("prompt":"a","echo":true,"logprobs":1)", "logprobs"},
   };
   for (const Bad& bad : cases) {
@@ -162,7 +222,8 @@ TEST(CompletionRequest, IdsThatFitNoTokenAreKeptForTheCheckAgainstTheModel) {
 TEST(Requests, BodyMustBeAnObjectWithAModel) {
   EXPECT_FALSE(parse_chat_request(json_of("[]"), kLimits).ok());
   EXPECT_FALSE(parse_completion_request(json_of("5"), kLimits).ok());
-  const Result<ChatRequest> no_model = parse_chat_request(json_of(R"({"messages":[{"role":"user","content":"a"}]})"), kLimits);
+  const Result<ChatRequest> no_model =
+      parse_chat_request(json_of(R"({"messages":[{"role":"user","content":"a"}]})"), kLimits);
   ASSERT_FALSE(no_model.ok());
   EXPECT_EQ(no_model.error().param, "model");
 }

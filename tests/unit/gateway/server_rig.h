@@ -37,7 +37,9 @@ class ServerRig {
     return o;
   }
   explicit ServerRig(Options o = options())
-      : config(std::move(o.config)), authenticator(config.tenants, "secret"), routes(config, models, authenticator, metrics) {
+      : config(std::move(o.config)),
+        authenticator(config.tenants, "secret"),
+        routes(config, models, authenticator, metrics) {
     std::unique_ptr<Model> model = model_without_engine("null");
     model->backend = NullBackend::make(o.backend);
     EngineConfig engine;
@@ -69,7 +71,8 @@ class ServerRig {
   EngineStats stats() const { return models.models().front()->engine->stats(); }
 
   // Waits until a snapshot of the engine satisfies `condition`.
-  bool eventually(const std::function<bool(const EngineStats&)>& condition, std::chrono::milliseconds timeout = std::chrono::seconds(10)) const {
+  bool eventually(const std::function<bool(const EngineStats&)>& condition,
+                  std::chrono::milliseconds timeout = std::chrono::seconds(10)) const {
     const auto end = std::chrono::steady_clock::now() + timeout;
     while (std::chrono::steady_clock::now() < end) {
       if (condition(stats())) return true;

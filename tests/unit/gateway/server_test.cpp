@@ -1,11 +1,11 @@
 #include "gateway/server.h"
 
-#include <gtest/gtest.h>
-
 #include <atomic>
 #include <csignal>
 #include <thread>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "tests/unit/gateway/server_rig.h"
 
@@ -102,7 +102,8 @@ TEST(Server, OldHttpGetsAnUnchunkedStream) {
   ServerRig rig;
   TestClient client(rig.port());
   const std::string body = chat_body("x", 3, R"("stream":true)");
-  client.send("POST /v1/chat/completions HTTP/1.0\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+  client.send("POST /v1/chat/completions HTTP/1.0\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+              body);
   EXPECT_TRUE(client.closed_by_server());
   EXPECT_EQ(client.inbox().find("Transfer-Encoding"), std::string::npos);
   EXPECT_NE(client.inbox().find("data: [DONE]\n\n"), std::string::npos);
@@ -433,7 +434,8 @@ TEST(Server, KeysDecideWhoMayAndWhoseBlocksAreSeen) {
   }
   client.send(post(kChat, body, "Authorization: bearer key-b\r\n"));
   EXPECT_TRUE(client.read_response().has("kvasir; fwd=miss"));
-  client.send(post(kChat, chat_body(std::string(100, 'l'), 5, R"("cache_salt":"own")"), "Authorization: Bearer key-a\r\n"));
+  client.send(
+      post(kChat, chat_body(std::string(100, 'l'), 5, R"("cache_salt":"own")"), "Authorization: Bearer key-a\r\n"));
   EXPECT_TRUE(client.read_response().has("kvasir; fwd=miss"));
   client.send(get("/healthz") + get("/metrics"));
   EXPECT_EQ(client.read_response().status, 200);
@@ -488,12 +490,17 @@ TEST(Server, MetricsCountWhatHappened) {
   EXPECT_EQ(client.read_response().status, 404);
   const TestClient::Response metrics = client.read_response();
   EXPECT_TRUE(metrics.has("text/plain; version=0.0.4"));
-  for (const char* line : {"kvasir_prompt_tokens_total{model=\"null\",source=\"computed\"} 1", "kvasir_prompt_tokens_total{model=\"null\",source=\"host\"} 96",
-                           "kvasir_generated_tokens_total{model=\"null\"} 10", "kvasir_http_requests_total{route=\"/v1/chat/completions\",status=\"200\"} 2",
-                           "kvasir_http_requests_total{route=\"other\",status=\"404\"} 1", "kvasir_build_info{", "kvasir_process_resident_bytes ",
+  for (const char* line : {"kvasir_prompt_tokens_total{model=\"null\",source=\"computed\"} 1",
+                           "kvasir_prompt_tokens_total{model=\"null\",source=\"host\"} 96",
+                           "kvasir_generated_tokens_total{model=\"null\"} 10",
+                           "kvasir_http_requests_total{route=\"/v1/chat/completions\",status=\"200\"} 2",
+                           "kvasir_http_requests_total{route=\"other\",status=\"404\"} 1", "kvasir_build_info{",
+                           "kvasir_process_resident_bytes ",
                            "kvasir_time_to_first_token_seconds_count{model=\"null\",source=\"computed\"} 1",
-                           "kvasir_time_to_first_token_seconds_count{model=\"null\",source=\"host\"} 1", "kvasir_inter_token_latency_seconds_count{model=\"null\"} 8",
-                           "kvasir_request_duration_seconds_count{model=\"null\"} 2", "kvasir_blocks{model=\"null\",tier=\"host\",state=\"free\"}",
+                           "kvasir_time_to_first_token_seconds_count{model=\"null\",source=\"host\"} 1",
+                           "kvasir_inter_token_latency_seconds_count{model=\"null\"} 8",
+                           "kvasir_request_duration_seconds_count{model=\"null\"} 2",
+                           "kvasir_blocks{model=\"null\",tier=\"host\",state=\"free\"}",
                            "kvasir_evictions_total{model=\"null\",tier=\"host\",reason=\"capacity\"} 0"})
     EXPECT_NE(metrics.body.find(line), std::string::npos) << line;
 }

@@ -1,15 +1,15 @@
 #pragma once
 
+#include <chrono>
+#include <cstdlib>
+#include <string>
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <chrono>
-#include <cstdlib>
-#include <string>
 
 #include "storage/base/assert.h"
 
@@ -93,7 +93,8 @@ class TestClient {
  private:
   using TimePoint = std::chrono::steady_clock::time_point;
   bool read_some(TimePoint end) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now()).count();
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now()).count();
     pollfd p{fd_, POLLIN, 0};
     if (left <= 0 || ::poll(&p, 1, static_cast<int>(left)) <= 0) return false;
     char buffer[65536];
@@ -135,7 +136,8 @@ class TestClient {
 };
 
 inline std::string post(const std::string& path, const std::string& body, const std::string& more_headers = {}) {
-  return "POST " + path + " HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
+  return "POST " + path +
+         " HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
          "\r\n" + more_headers + "\r\n" + body;
 }
 inline std::string get(const std::string& path, const std::string& more_headers = {}) {

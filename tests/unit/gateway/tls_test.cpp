@@ -1,14 +1,14 @@
 #include "gateway/tls.h"
 
+#include <cstdio>
+#include <fstream>
+
 #include <gtest/gtest.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
-
-#include <cstdio>
-#include <fstream>
 
 #include "tests/support/temp_dir.h"
 #include "tests/unit/gateway/server_rig.h"
@@ -46,7 +46,8 @@ void make_certificate(const std::string& certificate, const std::string& key_fil
 // TLS over a TestClient's socket.
 class TlsClient {
  public:
-  TlsClient(std::uint16_t port, int version) : tcp_(port), context_(SSL_CTX_new(TLS_client_method())), ssl_(SSL_new(context_)) {
+  TlsClient(std::uint16_t port, int version)
+      : tcp_(port), context_(SSL_CTX_new(TLS_client_method())), ssl_(SSL_new(context_)) {
     SSL_set_min_proto_version(ssl_, version);
     SSL_set_max_proto_version(ssl_, version);
     static const unsigned char protocols[] = "\x02h2\x08http/1.1";
