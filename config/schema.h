@@ -11,16 +11,16 @@ namespace kvasir {
 // The whole configuration as values, with its defaults. config/load.h fills it from YAML; every key with its default
 // stands in config/kvasir.yaml, and a test holds the two together. Fields keep the YAML's names and nesting.
 struct TlsConfig {
-  std::string certificate;  // PEM file, chain; empty: no TLS
-  std::string key;          // PEM file
+  std::string certificate;          // PEM file, chain; empty: no TLS
+  std::string key;                  // PEM file
   std::string min_version = "1.2";  // 1.2 | 1.3
 };
 
 struct ModelEntry {
-  std::string name;                 // what clients say in "model"
-  std::string path;                 // GGUF file
-  std::string backend = "cpu";      // cpu | reference
-  std::uint32_t context_tokens = 0; // 0: the model's own
+  std::string name;                  // what clients say in "model"
+  std::string path;                  // GGUF file
+  std::string backend = "cpu";       // cpu | reference
+  std::uint32_t context_tokens = 0;  // 0: the model's own
 };
 
 struct KeyConfig {
@@ -55,8 +55,8 @@ struct CacheConfig {
   std::string policy = "lru";       // lru
   std::string secret;               // ${ENV} or file:PATH; empty: made once and kept in the disk tier's folder
   bool share_numerics = false;
-  HostTierConfig host;              // cache.tiers.host
-  DiskTierSection disk;             // cache.tiers.disk
+  HostTierConfig host;   // cache.tiers.host
+  DiskTierSection disk;  // cache.tiers.disk
 };
 
 struct LimitsConfig {
@@ -64,24 +64,24 @@ struct LimitsConfig {
   std::uint32_t header_bytes = 32u << 10;
   std::uint32_t json_depth = 64;
   std::uint32_t connections = 1024;
-  std::uint32_t requests_running = 64;    // sequences in one model's batch
-  std::uint32_t requests_waiting = 256;   // queued per model; past it 429
-  std::uint32_t choices = 16;             // n
+  std::uint32_t requests_running = 64;   // sequences in one model's batch
+  std::uint32_t requests_waiting = 256;  // queued per model; past it 429
+  std::uint32_t choices = 16;            // n
   std::uint32_t step_tokens = 512;
   std::uint32_t prefill_chunk_tokens = 256;
-  std::uint32_t threads = 0;              // compute threads; 0: one per core
+  std::uint32_t threads = 0;  // compute threads; 0: one per core
   std::uint32_t io_threads = 2;
   std::chrono::milliseconds header_timeout{10'000};
   std::chrono::milliseconds body_timeout{60'000};
-  std::chrono::milliseconds write_timeout{30'000};   // a client that takes nothing for so long is dropped
-  std::chrono::milliseconds idle_timeout{75'000};    // keep-alive
+  std::chrono::milliseconds write_timeout{30'000};  // a client that takes nothing for so long is dropped
+  std::chrono::milliseconds idle_timeout{75'000};   // keep-alive
   std::chrono::milliseconds request_timeout{600'000};
-  std::chrono::milliseconds drain_timeout{30'000};   // SIGTERM: running requests get this long
+  std::chrono::milliseconds drain_timeout{30'000};  // SIGTERM: running requests get this long
 };
 
 struct LogConfig {
-  std::string level = "info";    // trace | debug | info | warn | error
-  std::string format = "text";   // text | json
+  std::string level = "info";   // trace | debug | info | warn | error
+  std::string format = "text";  // text | json
 };
 
 struct MetricsConfig {
@@ -93,7 +93,7 @@ struct Config {
   std::string listen = "127.0.0.1:8080";
   TlsConfig tls;
   std::vector<ModelEntry> models;
-  std::vector<TenantConfig> tenants;   // none: everyone is the tenant "default" and no key is asked for
+  std::vector<TenantConfig> tenants;  // none: everyone is the tenant "default" and no key is asked for
   std::vector<NamespaceConfig> namespaces;
   CacheConfig cache;
   LimitsConfig limits;

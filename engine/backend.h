@@ -21,10 +21,10 @@ enum class LogitsWanted : std::uint8_t { none, last, all };  // raw logits to co
 // of these into `blocks`. ids stays valid and unchanged until the step's result was taken.
 struct SequenceInput {
   SequenceId id{};
-  std::span<const TokenId> ids;       // the whole sequence so far, from position 0
-  std::uint32_t first_position = 0;   // < ids.size()
-  std::vector<BlockId> blocks;        // block table: ceil(ids.size() / block_tokens) entries; those with a position
-                                      // >= first_position are filling and belong to this sequence alone
+  std::span<const TokenId> ids;      // the whole sequence so far, from position 0
+  std::uint32_t first_position = 0;  // < ids.size()
+  std::vector<BlockId> blocks;       // block table: ceil(ids.size() / block_tokens) entries; those with a position
+                                     // >= first_position are filling and belong to this sequence alone
   const SamplingParams* sampling = nullptr;  // set: sample the token at position ids.size(); same lifetime as ids
   std::uint32_t prompt_tokens = 0;           // where history turns from prompt to generated, for penalties
   LogitsWanted logits = LogitsWanted::none;
@@ -53,10 +53,10 @@ struct BatchResult {
 enum class Ticket : std::uint64_t {};
 
 struct BackendInfo {
-  std::string name;               // "reference", "cpu", "null"
-  std::string kernel_class;       // "avx512_vnni", "avx2", "scalar", ...
-  std::string numerics_id;        // equal ids promise equal KV and logit bits; part of the fingerprint
-  std::string kv_layout;          // dtype and order of a block's bytes; part of the fingerprint
+  std::string name;          // "reference", "cpu", "null"
+  std::string kernel_class;  // "avx512_vnni", "avx2", "scalar", ...
+  std::string numerics_id;   // equal ids promise equal KV and logit bits; part of the fingerprint
+  std::string kv_layout;     // dtype and order of a block's bytes; part of the fingerprint
   std::size_t block_bytes = 0;
   std::uint32_t block_tokens = 0;
   std::uint32_t vocabulary = 0;
@@ -74,8 +74,8 @@ class Backend {
   virtual BlockMemory& memory() = 0;
   // Called from a backend thread when poll() will have a result; set once before the first submit.
   virtual void set_wakeup(std::function<void()> wakeup) = 0;
-  virtual Ticket submit(Batch batch) = 0;                       // REQUIRES: no step in flight, batch not empty
-  virtual std::optional<BatchResult> poll(Ticket ticket) = 0;   // the result once, when it is ready
+  virtual Ticket submit(Batch batch) = 0;                      // REQUIRES: no step in flight, batch not empty
+  virtual std::optional<BatchResult> poll(Ticket ticket) = 0;  // the result once, when it is ready
 };
 
 }  // namespace kvasir

@@ -19,10 +19,10 @@
 namespace kvasir {
 
 enum class FinishReason : std::uint8_t {
-  stop,      // an end-of-generation or stop token
-  length,    // max_tokens, the context, or a pool that this sequence fills alone
-  cancelled, // by the caller
-  failed,    // deadline, or the engine stopped
+  stop,       // an end-of-generation or stop token
+  length,     // max_tokens, the context, or a pool that this sequence fills alone
+  cancelled,  // by the caller
+  failed,     // deadline, or the engine stopped
 };
 
 // Where the prompt's tokens came from. Fixed at first admission; host + disk + computed == prompt tokens.
@@ -58,22 +58,22 @@ class TokenListener {
 };
 
 struct GenerateRequest {
-  std::vector<TokenId> prompt;            // not empty; ids in the vocabulary
-  std::vector<SaltRange> salts;           // at least one, from token 0
+  std::vector<TokenId> prompt;   // not empty; ids in the vocabulary
+  std::vector<SaltRange> salts;  // at least one, from token 0
   SamplingParams sampling;
-  std::uint32_t max_tokens = 16;          // > 0
-  std::vector<TokenId> stop_tokens;       // end of generation; the token itself is delivered, then on_finish(stop)
-  std::string tenant;                     // for fairness between tenants
-  TimePoint arrived;                      // last byte of the body read
+  std::uint32_t max_tokens = 16;     // > 0
+  std::vector<TokenId> stop_tokens;  // end of generation; the token itself is delivered, then on_finish(stop)
+  std::string tenant;                // for fairness between tenants
+  TimePoint arrived;                 // last byte of the body read
   std::optional<TimePoint> deadline;
 };
 
 struct EngineConfig {
-  std::uint32_t step_tokens_max = 512;      // prefill + decode tokens of one step
-  std::uint32_t prefill_chunk_tokens = 256; // prefill tokens of one step while decodes run
-  std::uint32_t running_max = 64;           // sequences in the batch
-  std::uint32_t waiting_max = 256;          // past running_max + waiting_max requests alive: queue_full
-  std::uint32_t context_tokens_max = 0;     // 0: the model's
+  std::uint32_t step_tokens_max = 512;           // prefill + decode tokens of one step
+  std::uint32_t prefill_chunk_tokens = 256;      // prefill tokens of one step while decodes run
+  std::uint32_t running_max = 64;                // sequences in the batch
+  std::uint32_t waiting_max = 256;               // past running_max + waiting_max requests alive: queue_full
+  std::uint32_t context_tokens_max = 0;          // 0: the model's
   std::chrono::milliseconds load_timeout{2000};  // past it a sequence computes what the disk did not bring
 };
 
@@ -103,8 +103,8 @@ class Engine {
   // Ends a sequence; its blocks are free or cached within one step. Unknown ids are ignored (it may just have ended).
   virtual void cancel(SequenceId id) = 0;
 
-  virtual void drain() = 0;                       // refuse new work; running and queued sequences go on
-  virtual EngineStats stats() const = 0;          // a snapshot of the last step
+  virtual void drain() = 0;               // refuse new work; running and queued sequences go on
+  virtual EngineStats stats() const = 0;  // a snapshot of the last step
   virtual const BackendInfo& backend() const = 0;
   virtual std::uint32_t context_tokens() const = 0;  // longest prompt + output
 };

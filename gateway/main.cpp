@@ -1,6 +1,6 @@
-#include <CLI/CLI.hpp>
-
 #include <string>
+
+#include <CLI/CLI.hpp>
 
 #include "gateway/commands/commands.h"
 #include "gateway/version.h"

@@ -12,13 +12,14 @@
 namespace kvasir {
 
 struct BackendOptions {
-  std::uint32_t threads = 0;            // compute threads; 0: one per core
+  std::uint32_t threads = 0;  // compute threads; 0: one per core
   std::uint32_t block_tokens = 32;
   std::size_t pool_bytes = 2ull << 30;  // cap on the block pool; rounded down to whole blocks
   std::string kernel_class;             // force one ("avx2", "avx512", "avx512_vnni"); empty: the best the machine has
 };
 
-// The scalar oracle: weights dequantized to f32, f32 KV, one obvious loop per operation. engine/cpu/reference_backend.cpp
+// The scalar oracle: weights dequantized to f32, f32 KV, one obvious loop per operation.
+// engine/cpu/reference_backend.cpp
 Result<std::unique_ptr<Backend>> make_reference_backend(const GgufFile& file, const ModelConfig& config,
                                                         const BackendOptions& options);
 // Vectorized kernels chosen at run time, f16 KV, weights repacked. engine/cpu/cpu_backend.cpp. After it returns, the

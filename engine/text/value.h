@@ -29,12 +29,12 @@ class Value {
   };
 
   Value() : data_(Null{}) {}
-  Value(bool b) : data_(b) {}                                  // NOLINT: implicit on purpose, all of these
-  Value(std::string s) : data_(std::move(s)) {}                // NOLINT
-  Value(std::string_view s) : data_(std::string(s)) {}         // NOLINT
-  Value(const char* s) : data_(std::string(s)) {}              // NOLINT
-  Value(std::int64_t n) : data_(Number{std::to_string(n)}) {}  // NOLINT
-  Value(Number n) : data_(std::move(n)) {}                     // NOLINT
+  Value(bool b) : data_(b) {}                                               // NOLINT: implicit on purpose, all of these
+  Value(std::string s) : data_(std::move(s)) {}                             // NOLINT
+  Value(std::string_view s) : data_(std::string(s)) {}                      // NOLINT
+  Value(const char* s) : data_(std::string(s)) {}                           // NOLINT
+  Value(std::int64_t n) : data_(Number{std::to_string(n)}) {}               // NOLINT
+  Value(Number n) : data_(std::move(n)) {}                                  // NOLINT
   Value(Array a) : data_(std::make_shared<const Array>(std::move(a))) {}    // NOLINT
   Value(Object o) : data_(std::make_shared<const Object>(std::move(o))) {}  // NOLINT
 

@@ -16,12 +16,12 @@ struct JsonLimits {
 };
 
 // JSON text to Value, on Boost.JSON's basic_parser with a handler of ours: number text and key order are kept, strings
-// must be valid UTF-8 (lone surrogate escapes are an error). Errors: invalid_argument with byte offset and what is wrong;
-// too_large when over bytes_max or values_max.
+// must be valid UTF-8 (lone surrogate escapes are an error). Errors: invalid_argument with byte offset and what is
+// wrong; too_large when over bytes_max or values_max.
 Result<Value> parse_json(std::string_view text, JsonLimits limits = {});
 
-// Compact JSON on one line; numbers as their original text, non-ASCII as it is but for the line ends of Unicode. Invalid
-// UTF-8 in strings is replaced by U+FFFD.
+// Compact JSON on one line; numbers as their original text, non-ASCII as it is but for the line ends of Unicode.
+// Invalid UTF-8 in strings is replaced by U+FFFD.
 std::string to_json(const Value& value);
 
 // Appends `text` as a JSON string with quotes.

@@ -39,7 +39,7 @@ struct DigestHash {
 using BlockKey = Digest<struct BlockKeyTag>;        // content identity of a block and of everything before it
 using Fingerprint = Digest<struct FingerprintTag>;  // what KV bytes depend on besides token ids
 using Salt = Digest<struct SaltTag>;                // isolation domain of a block: a tenant or a declared scope
-using WeightsDigest = Digest<struct WeightsTag>;      // content identity of a model file
+using WeightsDigest = Digest<struct WeightsTag>;    // content identity of a model file
 using BlockKeyHash = DigestHash<struct BlockKeyTag>;
 
 }  // namespace kvasir

@@ -35,23 +35,38 @@ struct Ok {};
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit on purpose
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit on purpose
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
 
-  T& value() & { KVASIR_ASSERT(ok()); return std::get<0>(state_); }
-  const T& value() const& { KVASIR_ASSERT(ok()); return std::get<0>(state_); }
-  T&& value() && { KVASIR_ASSERT(ok()); return std::get<0>(std::move(state_)); }
+  T& value() & {
+    KVASIR_ASSERT(ok());
+    return std::get<0>(state_);
+  }
+  const T& value() const& {
+    KVASIR_ASSERT(ok());
+    return std::get<0>(state_);
+  }
+  T&& value() && {
+    KVASIR_ASSERT(ok());
+    return std::get<0>(std::move(state_));
+  }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T&& operator*() && { return std::move(*this).value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
 
-  const Error& error() const& { KVASIR_ASSERT(!ok()); return std::get<1>(state_); }
-  Error&& error() && { KVASIR_ASSERT(!ok()); return std::get<1>(std::move(state_)); }
+  const Error& error() const& {
+    KVASIR_ASSERT(!ok());
+    return std::get<1>(state_);
+  }
+  Error&& error() && {
+    KVASIR_ASSERT(!ok());
+    return std::get<1>(std::move(state_));
+  }
 
  private:
   std::variant<T, Error> state_;

@@ -13,8 +13,6 @@ using Duration = Clock::duration;
 // Wall-clock seconds since 1970, for what outlives the process.
 using UnixSeconds = std::int64_t;
 
-inline double seconds_between(TimePoint from, TimePoint to) {
-  return std::chrono::duration<double>(to - from).count();
-}
+inline double seconds_between(TimePoint from, TimePoint to) { return std::chrono::duration<double>(to - from).count(); }
 
 }  // namespace kvasir

@@ -40,8 +40,9 @@ bool is_store_file(const std::string& name) {
   return name == "CURRENT" || name == "IDENTITY" || name == "lost";
 }
 
+// Ours besides RocksDB's; "secret" is the gateway's, which salts are made with.
 bool is_own_file(const std::string& name) {
-  return name == kLockName || name == kIdentityName || name == "LOCK" || name == "lost+found";
+  return name == kLockName || name == kIdentityName || name == "LOCK" || name == "lost+found" || name == "secret";
 }
 
 Error io_error(const std::string& what, const std::string& path) {

@@ -66,7 +66,8 @@ class Tidy(unittest.TestCase):
 
     def test_engine_and_storage_know_no_http_no_json_and_no_yaml(self):
         names = [n for n in CPP if n.startswith(("engine/", "storage/"))]
-        self.none(hits(names, r"#include <(boost/(json|beast|asio)|yaml-cpp|prometheus)/[^>]*>"), "libraries of a layer")
+        foreign = r"#include <(boost/(json|beast|asio)|yaml-cpp|prometheus)/[^>]*>"
+        self.none(hits(names, foreign), "libraries of a layer")
 
     def test_clang_format(self):
         formatter = shutil.which("clang-format-14")
@@ -82,7 +83,8 @@ class Tidy(unittest.TestCase):
         self.none(hits(SOURCES, r"^[^\n]{%d,}$" % (LINE_LENGTH + 1), re.M), f"at most {LINE_LENGTH} characters")
         self.none(hits(SOURCES, r"[ \t]+$", re.M), "no space at the end of a line")
         self.none(hits(CPP, r"\t"), "no tabs")
-        self.none([n for n in SOURCES + PROSE if text_of(n) and not text_of(n).endswith("\n")], "a line break at the end")
+        unended = [n for n in SOURCES + PROSE if text_of(n) and not text_of(n).endswith("\n")]
+        self.none(unended, "a line break at the end")
 
     def test_files_are_short(self):
         long = [f"{n}: {text_of(n).count(chr(10))}" for n in CPP if not n.startswith(LONG_FILES) and

@@ -24,7 +24,7 @@ TEST(JsonLines, BadLinesGetAnErrorAndTheRunGoesOn) {
   std::ostringstream out;
   EXPECT_FALSE(answer_json_lines(in, out, echo));
   EXPECT_EQ(out.str(),
-            "{\"error\":\"invalid JSON at byte 1: not JSON here\"}\n"
+            "{\"error\":\"invalid JSON at byte 0: not JSON here\"}\n"
             "{\"error\":\"each line must be a JSON object\"}\n"
             "{\"error\":\"no\"}\n"
             "{\"error\":\"invalid JSON at byte 0: the text ends inside a value\"}\n"

@@ -161,6 +161,13 @@ TEST(DiskTier, TheFolderIsPrivateAndHeldByOneTier) {
   EXPECT_THAT(second.error().message, ::testing::HasSubstr(dir / "store"));
 }
 
+TEST(DiskTier, OpensAFolderThatHoldsTheSecretAlone) {
+  TempDir dir;
+  std::ofstream(dir / "secret") << "of the gateway";
+  const auto tier = DiskTier::open(config_in(dir.path()));
+  EXPECT_TRUE(tier.ok()) << tier.error().message;
+}
+
 TEST(DiskTier, RefusesToOpenWhatItCannotServe) {
   TempDir dir;
   auto small = DiskTier::open(config_in(dir / "store", 1 << 20));
