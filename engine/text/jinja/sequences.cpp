@@ -76,9 +76,9 @@ Val slice(Interpreter& in, const Val& subject, const Val& from, const Val& to, c
   if (const auto* missing = std::get_if<Undefined>(&subject)) return in.fail(message_of(*missing));
   for (const Val* bound : {&from, &to, &step})
     if (!is_none(*bound) && !as_integer(*bound))
-      return undefined_val("a " + type_name(*bound) + " cannot bound a slice");
+      return in.fail("the parts of a slice must be integers, not " + type_name(*bound));
   if (!as_text(subject) && !is_sliceable(subject))
-    return undefined_val("'" + type_name(subject) + "' object cannot be sliced");
+    return in.fail("'" + type_name(subject) + "' object cannot be sliced");
   if (const Text* text = as_text(subject)) {
     if (!in.charge_bytes(text->size())) return Undefined{};
     const bool ascii = is_ascii(text->bytes());

@@ -122,6 +122,7 @@ Val truncate(Interpreter& in, const Val& subject, CallArgs& args) {
   const std::int64_t length = params.integer(0, 255), leeway = params.some(3) ? params.integer(3, 5) : 5;
   const Text ending = params[2] ? to_text(in, *params[2]) : Text("...", true);
   const Text text = subject_text(in, subject);
+  if (is_undefined(subject)) return string_val("");
   if (!as_text(subject)) return in.fail("filter 'truncate' needs a string, not " + type_name(subject));
   const std::string_view bytes = text.bytes();
   const auto kept = length - static_cast<std::int64_t>(utf8_count(ending.bytes()));

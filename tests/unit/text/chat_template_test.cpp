@@ -81,7 +81,7 @@ TEST(ChatTemplate, ExpressionsAsPython) {
             "[1, 'a', None, {'b': 1.5}](1,)it's[\"it's\"]");
   EXPECT_EQ(rendered("{{ '%05.1f|%-4s|' % (3.14159, 'x') }}{{ '{:>4}{!r}'.format('a', 'b') }}"), "003.1|x   |   a'b'");
   EXPECT_EQ(rendered("{{ \"they're (bill's)\"|title }}"), "They're (Bill's)");
-  EXPECT_EQ(rendered("{{ 5[1:] }}{{ [1][::2] }}{{ 'ab1' is lower }}{{ '1' is lower }}"), "[1]TrueFalse");
+  EXPECT_EQ(rendered("{{ [1][::2] }}{{ 'ab1' is lower }}{{ '1' is lower }}"), "[1]TrueFalse");
   EXPECT_EQ(rendered("{{ '%s' % ['a'] }}{{ 'b' % ['a'] }}"), "['a']b");
   EXPECT_EQ(rendered("{{ ('<'|safe) + '<' }}{{ ('<'|safe) ~ '<' }}"), "<&lt;<<");
 }
@@ -134,6 +134,8 @@ TEST(ChatTemplate, ErrorsNameLineAndConstruct) {
       {"{{ a b }}", "line 1: expected '}}', not 'b'"},
       {"{{ 9223372036854775807 + 1 }}", "integer too large"},
       {"{{ 1 // 0 }}", "division by zero"},
+      {"{% set x = 5 %}{{ x[1:] }}", "'int' object cannot be sliced"},
+      {"{{ 'abc'['x':] }}", "the parts of a slice must be integers, not str"},
       {"{{ 5|indent }}", "filter 'indent' needs a string"},
       {"{{ [{}, {}]|unique|list }}", "filter 'unique' cannot compare a dict"},
       {"{{ [] in {} }}", "a list cannot be a key of a dict"},
