@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 
-from peers import LLAMA, MODEL_FILE, ROOT, machine
+from peers import LLAMA, MODEL_FILE, ROOT, figure, machine
 
 TRUTH = os.environ.get("KVASIR_SHARED_DATA", os.path.join(os.path.dirname(ROOT), "shared", "data"))
 ROWS = os.path.join(TRUTH, "logits", "smollm2_q4_1_public.jsonl")
@@ -45,9 +45,8 @@ def main():
     positions = sum(f["positions"] for f in figures)
     ours, peers = (sum(f[who] * f["positions"] for f in figures) / positions for who in ("kvasir", "peer"))
     if chosen.json:
-        print(json.dumps({"figure": "mean KL from reference", "value": ours, "unit": "nats", "peer": "llama.cpp",
-                          "peer_value": peers, "ratio": ours / peers, "goal": f"<= {GOAL}",
-                          "met": ours / peers <= GOAL}))
+        figure("mean KL from reference", ours, "nats", "llama.cpp", peers, ours / peers, f"<= {GOAL}",
+               ours / peers <= GOAL)
         return
     print(f"{machine()}; mean KL(reference || engine) in nats, same file")
     print(f"{'row':<16} {'positions':>9} {'kvasir':>10} {'llama.cpp':>10} {'ratio':>6}")

@@ -2,14 +2,14 @@
 """bench/run cpu: prefill and decode of kvasir's CPU backend beside llama-bench; same file, same threads, in turn."""
 
 import argparse
-import json
 import os
 import statistics
 import sys
 
-from peers import LLAMA, MODEL_BENCH, MODEL_FILE, json_lines, machine
+from peers import LLAMA, MODEL_BENCH, MODEL_FILE, figure, json_lines, machine
 
 TESTS = ["prefill 512", "prefill 2048", "decode 128"]
+GOAL = 0.8  # of the peer, at least
 
 
 def kvasir_round(threads):
@@ -29,7 +29,7 @@ def main():
     arguments = argparse.ArgumentParser(prog="bench/run cpu")
     arguments.add_argument("--threads", type=int, default=2)
     arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    arguments.add_argument("--json", action="store_true", help="a line per figure instead of a table")
     chosen = arguments.parse_args()
     rounds = {"kvasir": [], "llama.cpp": []}
     for number in range(chosen.rounds):
@@ -39,8 +39,9 @@ def main():
     median = {who: {test: statistics.median(r[test] for r in runs) for test in TESTS} for who, runs in rounds.items()}
     ratio = {test: median["kvasir"][test] / median["llama.cpp"][test] for test in TESTS}
     if chosen.json:
-        print(json.dumps({"machine": machine(), "threads": chosen.threads, "rounds": rounds, "median": median,
-                          "ratio": ratio}))
+        for test in TESTS:
+            figure(test, median["kvasir"][test], "tokens/s", "llama-bench", median["llama.cpp"][test], ratio[test],
+                   f">= {GOAL}", ratio[test] >= GOAL)
         return
     print(f"{machine()}; {chosen.threads} threads; medians of {chosen.rounds} interleaved rounds, tokens/s")
     print(f"{'test':<14} {'kvasir':>9} {'llama.cpp':>10} {'ratio':>6}")

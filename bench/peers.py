@@ -39,3 +39,9 @@ def machine():
     with open("/proc/cpuinfo", encoding="utf-8") as info:
         name = next((line.split(":")[1].strip() for line in info if line.startswith("model name")), "unknown")
     return f"{name}, {os.cpu_count()} cores"
+
+
+def figure(name, value, unit, peer, peer_value, ratio, goal, met):
+    """One line of --json: a figure beside its peer, and whether the ratio meets the goal."""
+    print(json.dumps({"figure": name, "value": value, "unit": unit, "peer": peer, "peer_value": peer_value,
+                      "ratio": ratio, "goal": goal, "met": met}))

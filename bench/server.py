@@ -5,19 +5,19 @@ Each round uses another prompt, on kvasir and llama-server in turn. After a rest
 """
 
 import argparse
-import json
 import os
 import statistics
 import sys
 import tempfile
 import time
 
-from peers import KVASIR, MODEL_FILE, LlamaServer, LocalServer, machine
+from peers import KVASIR, MODEL_FILE, LlamaServer, LocalServer, figure, machine
 from local_server import cached_by_tier, long_text
 
 PROMPT_WORDS = 1480
 FLUSHED_SECONDS = 1.5
 CASES = ["cold", "repeated", "restarted"]
+OF_COLD = {"repeated": 0.03, "restarted": 0.08}  # at most, of our own cold
 
 
 def ask(server, model, seed):
@@ -50,7 +50,7 @@ def main():
     arguments = argparse.ArgumentParser(prog="bench/run server")
     arguments.add_argument("--threads", type=int, default=2)
     arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    arguments.add_argument("--json", action="store_true", help="a line per figure instead of a table")
     chosen = arguments.parse_args()
     results = {who: {case: [] for case in CASES} for who in ("kvasir", "llama.cpp")}
     with tempfile.TemporaryDirectory(prefix="kvasir-bench-") as folder:
@@ -71,7 +71,13 @@ def main():
     medians = {who: {case: statistics.median(one["ttft"] for one in cases[case]) for case in CASES}
                for who, cases in results.items()}
     if chosen.json:
-        print(json.dumps({"machine": machine(), "threads": chosen.threads, "results": results, "median": medians}))
+        for case in CASES:
+            ours, peers = medians["kvasir"][case], medians["llama.cpp"][case]
+            figure(f"TTFT {case}", ours, "s", "llama-server", peers, ours / peers, "<= 1", ours <= peers)
+        for case, goal in OF_COLD.items():
+            ours, cold = medians["kvasir"][case], medians["kvasir"]["cold"]
+            figure(f"TTFT {case} of cold", ours, "s", "kvasir cold", cold, ours / cold, f"<= {goal}",
+                   ours / cold <= goal)
         return
     prompt = results["kvasir"]["cold"][0]["prompt"]
     print(f"{machine()}; {chosen.threads} threads; a prompt of {prompt} tokens; "
