@@ -329,6 +329,7 @@ void Scheduler::leave(Sequence& sequence) {
 }
 
 void Scheduler::finish(Sequence& sequence, Ending ending, TimePoint now) {
+  sequence.commit_tail(cache_);
   leave(sequence);
   FinishInfo info;
   info.reason = ending.reason;

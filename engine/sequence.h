@@ -58,6 +58,9 @@ class Sequence {
   // Publishes the filled blocks, in order.
   void commit_full_blocks(PrefixCache& cache, TimePoint now);
 
+  // Gives the cache the block that is filled in part, and with it the exact end of this sequence.
+  void commit_tail(PrefixCache& cache);
+
   // Appends a generated token; says how the sequence ends with it, if it does.
   std::optional<FinishReason> append(TokenId id);
 

@@ -63,6 +63,17 @@ BlockLease PrefixCache::Impl::commit_block(BlockFill fill, const BlockKey& paren
   return held;
 }
 
+void PrefixCache::Impl::commit_tail(BlockFill fill, const BlockKey& parent_key, const BlockContent& content) {
+  KVASIR_ASSERT(!content.ids.empty() && content.ids.size() < config_.block_tokens);
+  PrefixNode* const parent = index_.find(parent_key);
+  KVASIR_ASSERT(parent != nullptr && (parent->parent == nullptr || parent->host));
+  if (index_.longest_partial(*parent, content).tokens == content.ids.size()) return;  // another block says it all
+  PrefixNode& node = index_.child_or_insert(*parent, content);
+  const BlockLease held = std::move(fill).commit();
+  index_.touch(node);
+  index_.set_host(node, held.id());
+}
+
 bool PrefixCache::Impl::evict_one() {
   note_unleased();
   while (index_.least_recent_evictable() == nullptr) {
@@ -166,6 +177,9 @@ std::optional<BlockFill> PrefixCache::prepare(TimePoint) { return impl_->prepare
 BlockLease PrefixCache::commit_block(BlockFill fill, const BlockKey& parent, const Salt& salt,
                                      std::span<const TokenId> ids, BlockKey* key_out, TimePoint now) {
   return impl_->commit_block(std::move(fill), parent, {salt, ids}, key_out, now);
+}
+void PrefixCache::commit_tail(BlockFill fill, const BlockKey& parent, const Salt& salt, std::span<const TokenId> ids) {
+  impl_->commit_tail(std::move(fill), parent, {salt, ids});
 }
 std::uint32_t PrefixCache::available_blocks() const { return impl_->available_blocks(); }
 std::uint32_t PrefixCache::transient_blocks() const { return impl_->transient_blocks(); }

@@ -122,6 +122,11 @@ class PrefixCache {
   BlockLease commit_block(BlockFill fill, const BlockKey& parent, const Salt& salt, std::span<const TokenId> ids,
                           BlockKey* key_out, TimePoint now);
 
+  // Keeps the block that a sequence ends in: `ids` are its first tokens, more than none and fewer than block_tokens.
+  // Only the pool holds it, for partial matches; it has no children and never goes to disk. Dropped when it is there
+  // already.
+  void commit_tail(BlockFill fill, const BlockKey& parent, const Salt& salt, std::span<const TokenId> ids);
+
   // Blocks that prepare() could hand out now: free + evictable.
   std::uint32_t available_blocks() const;
 

@@ -50,6 +50,7 @@ class PrefixCache::Impl {
   std::optional<BlockFill> prepare();
   BlockLease commit_block(BlockFill fill, const BlockKey& parent, const BlockContent& content, BlockKey* key_out,
                           TimePoint now);
+  void commit_tail(BlockFill fill, const BlockKey& parent_key, const BlockContent& content);
   std::uint32_t available_blocks() const;
   std::uint32_t transient_blocks() const;
   bool tick(TimePoint now);

@@ -34,7 +34,7 @@ enum class WriteState : std::uint8_t { none, pending, in_flight };  // of a copy
 struct PrefixNode {
   BlockKey key;
   Salt salt;
-  std::vector<TokenId> ids;      // block_tokens of them; none for the root
+  std::vector<TokenId> ids;      // block_tokens of them; fewer for a kept tail; none for the root
   PrefixNode* parent = nullptr;  // nothing for the root only
   std::uint32_t depth = 0;       // blocks before and including this one
   std::uint32_t children = 0;

@@ -288,14 +288,15 @@ inline std::uint32_t World::reusable(const GenerateRequest& asked, const Request
   const std::uint32_t block = config_.backend.block_tokens;
   const auto wanted = static_cast<std::uint32_t>(asked.prompt.size() - 1);
   std::uint32_t tokens = 0;
-  for (std::uint32_t first = 0; first + block <= had.size() && first < wanted; first += block) {
+  for (std::uint32_t first = 0; first < had.size() && first < wanted; first += block) {
+    const auto filled = std::min<std::size_t>(block, had.size() - first);  // fewer in the one that it ended in
     const Salt& salt = salt_of_block(earlier.request.salts, first, block);
     // A block that the prompt has not to its end may be taken from any scope that the prompt has in it.
     bool in_scope = false;
     for (std::uint32_t count = 1; count <= block; ++count) in_scope |= salt_of_block(asked.salts, first, count) == salt;
     if (!in_scope) break;
     std::uint32_t same = 0;
-    while (same < block && first + same < wanted && had[first + same] == asked.prompt[first + same]) ++same;
+    while (same < filled && first + same < wanted && had[first + same] == asked.prompt[first + same]) ++same;
     tokens += same;
     if (same < block) break;
   }

@@ -71,15 +71,15 @@ TEST(Disk, AStuckDiskIsWaitedForSoLong) {
   config.disk = &disk;
   config.engine.load_timeout = milliseconds(50);
   CoreHarness engine(config);
-  engine.submit(tokens(1, 9), 1);  // the first two blocks are in the pool now
+  engine.submit(tokens(1, 9), 1);  // the first two blocks and a token are in the pool now
   run(engine, disk);
   disk.options.stuck = true;
   const Client client = engine.submit(tokens(1, 41), 6);
   const TimePoint before = engine.now;
   engine.run_until_idle();
   EXPECT_EQ(client->ids, alone(tokens(1, 41), 6));
-  EXPECT_EQ(client->usage->cached[static_cast<std::size_t>(Tier::host)], 8u);
-  EXPECT_EQ(client->usage->computed, 33u);
+  EXPECT_EQ(client->usage->cached[static_cast<std::size_t>(Tier::host)], 9u);
+  EXPECT_EQ(client->usage->computed, 32u);
   EXPECT_LT(client->finish->times.finished, before + milliseconds(100));
   disk.options.stuck = false;
   disk.run_until_idle();

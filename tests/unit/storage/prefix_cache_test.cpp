@@ -107,6 +107,54 @@ TEST(PrefixCache, SaltsSeparateTenants) {
   rig.cache().check_invariants();
 }
 
+// Runs `ids` and keeps its tail, as a sequence that ends does.
+void run_to_the_end(CacheRig& rig, const std::vector<TokenId>& ids, std::uint8_t salt = 1) {
+  const HeldPrompt held = rig.run(ids, salt);
+  const auto keys = block_keys(rig.cache().root(), ids, rig.salted(salt), rig.block_tokens());
+  const BlockKey parent = keys.empty() ? rig.cache().root() : keys.back();
+  const auto tail = std::span(ids).subspan(keys.size() * rig.block_tokens());
+  std::optional<BlockFill> fill = rig.cache().prepare(rig.now);
+  ASSERT_TRUE(fill);
+  write_token_bytes(rig.bytes(fill->id()), parent, salt_named(salt), tail);
+  rig.cache().commit_tail(std::move(*fill), parent, salt_named(salt), tail);
+}
+
+TEST(PrefixCache, AKeptTailGivesEveryTokenButTheLast) {
+  CacheRig rig(host_only(16));
+  run_to_the_end(rig, prompt(11));
+  EXPECT_EQ(rig.match(prompt(11)), (Tokens{10, 0}));
+  EXPECT_EQ(rig.match(prompt(20)), (Tokens{11, 0}));
+  EXPECT_EQ(rig.match(prompt(11), 2), (Tokens{0, 0}));
+  const AcquireId id = rig.cache().begin_acquire(rig.query(prompt(20), rig.salted(1)), rig.now);
+  const PrefixHold hold = rig.take(id, prompt(20), rig.salted(1));  // verifies the bytes
+  EXPECT_EQ(hold.tokens(), 11u);
+  EXPECT_EQ(hold.partial_tokens, 3u);
+  rig.cache().check_invariants();
+}
+
+TEST(PrefixCache, ATailThatAnotherBlockBeginsWithIsDropped) {
+  CacheRig rig(host_only(16));
+  run_to_the_end(rig, prompt(11));
+  const std::uint32_t cached = rig.cache().stats().host.cached;
+  run_to_the_end(rig, prompt(11));
+  run_to_the_end(rig, prompt(10));
+  EXPECT_EQ(rig.cache().stats().host.cached, cached);
+  rig.cache().check_invariants();
+}
+
+TEST(PrefixCache, ATailIsEvictedAndNeverWritten) {
+  CacheRig rig;
+  run_to_the_end(rig, prompt(11));
+  rig.settle();
+  EXPECT_EQ(rig.cache().stats().disk_blocks, 2u);
+  { const HeldPrompt other = rig.run(prompt(64, 500)); }  // the whole pool
+  EXPECT_EQ(rig.match(prompt(11))[0], 0u);
+  rig.cache().check_invariants();
+  rig.settle();
+  rig.restart();
+  EXPECT_EQ(rig.match(prompt(11)), (Tokens{0, 8}));
+}
+
 TEST(PrefixCache, SecondCommitOfABlockIsDropped) {
   CacheRig rig(host_only(8));
   const std::vector<TokenId> ids = prompt(9);
