@@ -490,8 +490,8 @@ TEST(Server, MetricsCountWhatHappened) {
   EXPECT_EQ(client.read_response().status, 404);
   const TestClient::Response metrics = client.read_response();
   EXPECT_TRUE(metrics.has("text/plain; version=0.0.4"));
-  for (const char* line : {"kvasir_prompt_tokens_total{model=\"null\",source=\"computed\"} 1",
-                           "kvasir_prompt_tokens_total{model=\"null\",source=\"host\"} 96",
+  for (const char* line : {"kvasir_prompt_tokens_total{model=\"null\",source=\"computed\"} 107",
+                           "kvasir_prompt_tokens_total{model=\"null\",source=\"host\"} 105",
                            "kvasir_generated_tokens_total{model=\"null\"} 10",
                            "kvasir_http_requests_total{route=\"/v1/chat/completions\",status=\"200\"} 2",
                            "kvasir_http_requests_total{route=\"other\",status=\"404\"} 1", "kvasir_build_info{",
