@@ -25,7 +25,7 @@ Forward::Forward(const PackedModel& model, const cpu::KernelTable& kernels, Thre
       pool_(pool),
       layout_(KvLayout::of(model.config, block_tokens)),
       attention_(kernels, pool, layout_, model.config.heads),
-      rope_(model.config, positions),
+      rope_(config_.rope, config_.rope_dim, {}, positions),
       q_columns_(whole_panels(std::size_t{config_.heads} * config_.head_dim)),
       kv_columns_(whole_panels(config_.kv_dim())),
       hidden_columns_(whole_panels(config_.hidden)),

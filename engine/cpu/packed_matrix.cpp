@@ -27,6 +27,8 @@ PanelType panel_type(std::uint32_t tensor_type) {
       return PanelType::bf16;
     case TensorType::f32:
       return PanelType::f32;
+    default:
+      break;
   }
   KVASIR_ASSERT(!"a tensor type without panels");
   return PanelType::f32;

@@ -24,7 +24,7 @@ Model::Model(const ModelTensors& tensors, const ModelConfig& config, std::uint32
              std::uint32_t positions, std::uint32_t threads)
     : config_(config),
       layout_{block_tokens, config.kv_heads, config.head_dim, config.layers},
-      rope_(config, positions),
+      rope_(config.rope, config.rope_dim, {}, positions),
       embedding_(*tensors.token_embd),
       output_norm_(read_vector(*tensors.output_norm)),
       threads_(threads) {

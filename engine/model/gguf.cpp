@@ -47,15 +47,40 @@ bool is_supported(std::uint32_t type) {
   switch (static_cast<TensorType>(type)) {
     case TensorType::f32:
     case TensorType::f16:
+    case TensorType::q4_0:
     case TensorType::q4_1:
+    case TensorType::q5_0:
+    case TensorType::q5_1:
     case TensorType::q8_0:
+    case TensorType::q4_k:
+    case TensorType::q5_k:
+    case TensorType::q6_k:
     case TensorType::bf16:
       return true;
   }
   return false;
 }
 
-std::uint32_t block_elements(TensorType type) { return type == TensorType::q4_1 || type == TensorType::q8_0 ? 32 : 1; }
+std::uint32_t block_elements(TensorType type) {
+  switch (type) {
+    case TensorType::f32:
+    case TensorType::f16:
+    case TensorType::bf16:
+      return 1;
+    case TensorType::q4_0:
+    case TensorType::q4_1:
+    case TensorType::q5_0:
+    case TensorType::q5_1:
+    case TensorType::q8_0:
+      return 32;
+    case TensorType::q4_k:
+    case TensorType::q5_k:
+    case TensorType::q6_k:
+      return 256;
+  }
+  KVASIR_ASSERT(!"not a loadable tensor type");
+  return 0;
+}
 
 std::uint32_t block_bytes(TensorType type) {
   switch (type) {
@@ -64,10 +89,22 @@ std::uint32_t block_bytes(TensorType type) {
     case TensorType::f16:
     case TensorType::bf16:
       return 2;
+    case TensorType::q4_0:
+      return 2 + 16;
     case TensorType::q4_1:
       return 2 + 2 + 16;
+    case TensorType::q5_0:
+      return 2 + 4 + 16;
+    case TensorType::q5_1:
+      return 2 + 2 + 4 + 16;
     case TensorType::q8_0:
       return 2 + 32;
+    case TensorType::q4_k:
+      return 2 + 2 + 12 + 128;
+    case TensorType::q5_k:
+      return 2 + 2 + 12 + 32 + 128;
+    case TensorType::q6_k:
+      return 128 + 64 + 16 + 2;
   }
   KVASIR_ASSERT(!"not a loadable tensor type");
   return 0;

@@ -16,12 +16,24 @@
 namespace kvasir {
 
 // Tensor types by their GGML number; only those with a name here can be loaded, others are named in an error.
-enum class TensorType : std::uint32_t { f32 = 0, f16 = 1, q4_1 = 3, q8_0 = 8, bf16 = 30 };
+enum class TensorType : std::uint32_t {
+  f32 = 0,
+  f16 = 1,
+  q4_0 = 2,
+  q4_1 = 3,
+  q5_0 = 6,
+  q5_1 = 7,
+  q8_0 = 8,
+  q4_k = 12,
+  q5_k = 13,
+  q6_k = 14,
+  bf16 = 30
+};
 
 // "Q4_1", "BF16", ...; for unknown numbers "type 17".
 std::string tensor_type_name(std::uint32_t type);
 bool is_supported(std::uint32_t type);
-std::uint32_t block_elements(TensorType type);  // elements per quantization block: 1 or 32
+std::uint32_t block_elements(TensorType type);  // elements per quantization block: 1, 32 or 256
 std::uint32_t block_bytes(TensorType type);
 
 struct GgufTensor {

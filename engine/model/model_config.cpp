@@ -161,6 +161,17 @@ Status read_token_types(const GgufFile& file, VocabularyData& vocabulary) {
                "model: tokenizer.ggml.token_type is not one signed number from 1 to 6 for each token");
 }
 
+Status read_scores(const GgufFile& file, VocabularyData& vocabulary) {
+  const GgufFile::MetaValue* value = file.meta("tokenizer.ggml.scores");
+  if (value == nullptr) return Ok{};
+  const auto* array = std::get_if<GgufFile::Array>(value);
+  const auto* numbers = array ? std::get_if<std::vector<double>>(array) : nullptr;
+  if (numbers == nullptr || numbers->size() != vocabulary.tokens.size())
+    return error(ErrorCode::corrupt, "model: tokenizer.ggml.scores is not one number for each token");
+  vocabulary.scores.assign(numbers->begin(), numbers->end());
+  return Ok{};
+}
+
 Status read_specials(const GgufFile& file, VocabularyData& vocabulary) {
   const std::pair<const char*, std::optional<TokenId>*> specials[] = {
       {"tokenizer.ggml.bos_token_id", &vocabulary.bos},
@@ -194,7 +205,8 @@ Result<ModelConfig> read_model_config(const GgufFile& file) {
   config.ffn = reader.number("llama.feed_forward_length", kWidthMax);
   read_heads(reader, config);
   config.vocabulary = reader.number("llama.vocab_size", kVocabularyMax, embedding_rows(file));
-  config.rope_base = reader.real("llama.rope.freq_base", 10000.0);
+  config.rope.base = reader.real("llama.rope.freq_base", 10000.0);
+  config.attention_scale = 1.0f / std::sqrt(static_cast<float>(config.head_dim));
   config.rms_epsilon = reader.real("llama.attention.layer_norm_rms_epsilon");
   config.tied_output = file.tensor("output.weight") == nullptr;
   refuse_unknown_arithmetic(file, reader, config.context_tokens);
@@ -218,7 +230,11 @@ Result<VocabularyData> read_vocabulary(const GgufFile& file) {
   vocabulary.pre = file.get_string("tokenizer.ggml.pre").value_or("");
   vocabulary.tokens = *tokens;
   if (const auto* merges = file.get_strings("tokenizer.ggml.merges")) vocabulary.merges = *merges;
-  vocabulary.add_bos = file.get_bool("tokenizer.ggml.add_bos_token").value_or(false);
+  vocabulary.add_bos = file.get_bool("tokenizer.ggml.add_bos_token");
+  vocabulary.add_eos = file.get_bool("tokenizer.ggml.add_eos_token");
+  vocabulary.add_space_prefix = file.get_bool("tokenizer.ggml.add_space_prefix");
+  vocabulary.remove_extra_spaces = file.get_bool("tokenizer.ggml.remove_extra_whitespaces").value_or(false);
+  if (Status scores = read_scores(file, vocabulary); !scores) return std::move(scores).error();
   if (Status types = read_token_types(file, vocabulary); !types) return std::move(types).error();
   if (Status specials = read_specials(file, vocabulary); !specials) return std::move(specials).error();
   return vocabulary;
@@ -229,7 +245,7 @@ WeightsDigest weights_digest(const GgufFile& file, const ModelConfig& config) {
   hash.update_sized("kvasir weights 1").update_sized(config.architecture);
   for (const std::uint32_t number :
        {config.layers, config.hidden, config.ffn, config.heads, config.kv_heads, config.head_dim, config.rope_dim,
-        config.vocabulary, std::bit_cast<std::uint32_t>(config.rope_base),
+        config.vocabulary, std::bit_cast<std::uint32_t>(config.rope.base),
         std::bit_cast<std::uint32_t>(config.rms_epsilon), std::uint32_t{config.tied_output}}) {
     hash.update_u64(number);
   }

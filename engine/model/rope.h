@@ -8,11 +8,12 @@
 
 namespace kvasir {
 
-// Cosines and sines of the rotary embedding: position p turns the pair i of a head by p * base^(-2i / rope_dim).
-// Computed in double by portable arithmetic, then rounded: the same bits on every machine.
+// Cosines and sines of the rotary embedding: position p turns the pair i of a head by p * base^(-2i / rope_dim), scaled
+// as `rope` says. Computed in double by portable arithmetic, then rounded: the same bits on every machine.
 class RopeTable {
  public:
-  RopeTable(const ModelConfig& config, std::uint32_t positions);
+  // `divisors`: of each pair's frequency (rope_freqs.weight), or empty.
+  RopeTable(const RopeConfig& rope, std::uint32_t rope_dim, std::span<const float> divisors, std::uint32_t positions);
 
   std::uint32_t pairs() const { return pairs_; }  // rope_dim / 2
   std::span<const float> cosines(std::uint32_t position) const { return row(cosines_, position); }

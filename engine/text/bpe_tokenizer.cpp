@@ -105,7 +105,7 @@ class BpeTokenizer final : public Tokenizer {
   };
 
   BpeTokenizer(const VocabularyData& v, std::unique_ptr<PreTokenizer> pre)
-      : bos_(v.bos), eos_(v.eos), add_bos_(v.add_bos), pre_(std::move(pre)), merges_(v.merges.size()) {}
+      : bos_(v.bos), eos_(v.eos), add_bos_(v.add_bos.value_or(false)), pre_(std::move(pre)), merges_(v.merges.size()) {}
 
   // A token that plain text may become: never a control token, also where a vocabulary has merges that lead to one.
   std::optional<TokenId> find_text(std::string_view printable) const {

@@ -18,13 +18,15 @@ enum class TokenType : std::uint8_t { normal = 1, unknown = 2, control = 3, user
 
 // What a GGUF file says about its tokenizer (tokenizer.ggml.*), copied out of the mapping.
 struct VocabularyData {
-  std::string model;                // "gpt2": byte-level BPE
+  std::string model;                // "gpt2": byte-level BPE; "llama": SentencePiece's BPE
   std::string pre;                  // pre-tokenizer kind: "smollm", "gpt-2", ...
   std::vector<std::string> tokens;  // by id; byte-level BPE tokens in their printable form
   std::vector<TokenType> types;     // by id, or empty (all normal)
   std::vector<std::string> merges;  // "left right", best first
   std::optional<TokenId> bos, eos, eot, unknown, padding;
-  bool add_bos = false;
+  std::vector<float> scores;                               // by id, or empty; "llama": higher merges first
+  std::optional<bool> add_bos, add_eos, add_space_prefix;  // absent: what the model (and pre) kind does
+  bool remove_extra_spaces = false;
 };
 
 // Text to token ids and back. Immutable after load: any thread may use it. Encoding is linear in the text (up to a

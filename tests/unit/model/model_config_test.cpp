@@ -106,7 +106,7 @@ TEST(ModelConfig, ReadsATinyModel) {
   EXPECT_EQ(config->rope_dim, spec.head_dim);
   EXPECT_EQ(config->context_tokens, spec.context_tokens);
   EXPECT_EQ(config->vocabulary, spec.vocabulary);
-  EXPECT_EQ(config->rope_base, 50000.0f);
+  EXPECT_EQ(config->rope.base, 50000.0f);
   EXPECT_EQ(config->rms_epsilon, 1e-5f);
   EXPECT_TRUE(config->tied_output);
   EXPECT_EQ(config->group(), 2u);
@@ -135,7 +135,7 @@ TEST(ModelConfig, MissingKeysHaveDefaultsWhereTheFormatSaysSo) {
       .rename("llama.vocab_size", "llama.vocab_sizX");
   const auto config = read_model_config(*file.parse());
   ASSERT_TRUE(config) << config.error().message;
-  EXPECT_EQ(config->rope_base, 10000.0f);
+  EXPECT_EQ(config->rope.base, 10000.0f);
   EXPECT_EQ(config->rope_dim, 16u);
   EXPECT_EQ(config->head_dim, 16u);
   EXPECT_EQ(config->vocabulary, 512u);
@@ -212,7 +212,7 @@ TEST(Vocabulary, ReadsTokensAndSpecials) {
   EXPECT_EQ(vocabulary->eos, 2);
   EXPECT_EQ(vocabulary->unknown, 0);
   EXPECT_EQ(vocabulary->padding, std::nullopt);
-  EXPECT_FALSE(vocabulary->add_bos);
+  EXPECT_EQ(vocabulary->add_bos, false);
 }
 
 TEST(Vocabulary, NamesWhatIsWrong) {

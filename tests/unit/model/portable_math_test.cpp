@@ -73,10 +73,7 @@ TEST(PortableMath, BitsAreFixed) {
 }
 
 TEST(Rope, TableHoldsTurnsOfEveryPosition) {
-  ModelConfig config;
-  config.rope_dim = 8;
-  config.rope_base = 100000.0f;
-  const RopeTable table(config, 9000);
+  const RopeTable table(RopeConfig{.base = 100000.0f}, 8, {}, 9000);
   ASSERT_EQ(table.pairs(), 4u);
   for (const std::uint32_t position : {0u, 1u, 77u, 8999u}) {
     for (std::uint32_t i = 0; i < 4; ++i) {
