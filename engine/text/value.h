@@ -24,6 +24,14 @@ class Value {
   // Key order as received; a repeated key keeps its first place and its last value, as Python's dict does.
   struct Object {
     std::vector<std::pair<std::string, Value>> members;
+    // The JSON text of this object, where its spelling matters: the arguments of a tool call as the model wrote them,
+    // so that the next turn's prompt holds the same bytes. Whoever parses such text sets it; REQUIRES: it is JSON text
+    // of just these members. In a chat template, `tojson` without options prints it as it is, also inside of another
+    // value; indent, separators, sort_keys and ensure_ascii print the members anew. Nothing else looks at it: find(),
+    // iteration, equality and printing without tojson see the members; members and copies that a template makes are
+    // without it. set() removes it; who changes `members` directly must reset it.
+    std::shared_ptr<const std::string> source = nullptr;
+
     const Value* find(std::string_view key) const;
     void set(std::string key, Value value);
   };
@@ -66,6 +74,7 @@ inline const Value* Value::Object::find(std::string_view key) const {
 }
 
 inline void Value::Object::set(std::string key, Value value) {
+  source.reset();
   for (auto& [name, old] : members)
     if (name == key) {
       old = std::move(value);

@@ -57,12 +57,17 @@ std::string read_content(FieldReader& fields, bool required) {
   return text;
 }
 
-// Templates print arguments with `tojson`, so the text the API carries them in is parsed; what is no JSON stays text.
+// Templates print arguments with `tojson` or go through their members, so the text the API carries them in is parsed,
+// and kept as their source: that is what the model wrote. What is no JSON object stays text.
 Value call_for_template(const Value& call, const Value& function) {
   Value::Object inner = *function.as_object();
   const Value* arguments = inner.find("arguments");
   if (const std::string* text = arguments ? arguments->as_string() : nullptr)
-    if (Result<Value> parsed = parse_json(*text); parsed && parsed->as_object()) inner.set("arguments", *parsed);
+    if (const Result<Value> parsed = parse_json(*text); parsed && parsed->as_object()) {
+      Value::Object object = *parsed->as_object();
+      object.source = std::make_shared<const std::string>(*text);
+      inner.set("arguments", std::move(object));
+    }
   Value::Object outer = *call.as_object();
   outer.set("function", std::move(inner));
   return outer;

@@ -21,8 +21,9 @@ struct JsonStyle {
   std::optional<std::string> indent;
   bool sort_keys = false;
   bool ascii = false;
+  bool operator==(const JsonStyle&) const = default;
 };
-// Python's json.dumps(). Fails for what JSON cannot say.
+// Python's json.dumps(). Fails for what JSON cannot say. In the default style a dict with a source is that text.
 void append_json(Interpreter& in, TextBuilder& out, const Val& value, const JsonStyle& style);
 
 // & < > ' " as HTML entities.

@@ -90,6 +90,10 @@ class JsonWriter {
     punctuation("]");
   }
 
+  void write_source(const Text& text) {
+    if (in_.charge_bytes(text.size())) out_.append(text);
+  }
+
   void write_key(const Val& key) {
     if (const Text* text = as_text(key)) return write_string(*text);
     const std::string scalar = scalar_of(key);
@@ -98,6 +102,7 @@ class JsonWriter {
   }
 
   void write_dict(const Dict& dict) {
+    if (dict.source && style_ == JsonStyle()) return write_source(*dict.source);
     if (dict.entries.empty()) return punctuation("{}");
     std::vector<const std::pair<Val, Val>*> order;
     for (const auto& entry : dict.entries) order.push_back(&entry);

@@ -32,6 +32,7 @@ Val dict_function(Interpreter& in, CallArgs& args) {
     const Val& from = args.positional.front();
     if (const Dict* other = as_dict(from)) {
       dict = *other;
+      dict.source = nullptr;
     } else if (const ListPtr pairs = in.items_of(from)) {
       for (const Val& pair : pairs->items) {
         const ListPtr both = in.items_of(pair);

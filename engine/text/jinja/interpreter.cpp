@@ -92,6 +92,7 @@ Val Interpreter::from_data(const Value& value, bool from_template, std::uint32_t
     Dict out;
     for (const auto& [key, member] : object->members)
       out.set(string_val(Text(key, from_template)), from_data(member, from_template, depth + 1));
+    if (object->source) out.source = std::make_shared<const Text>(*object->source, from_template);
     return dict(std::move(out));
   }
   return None{};

@@ -63,6 +63,7 @@ const Val* Dict::find(std::string_view key) const {
 }
 
 void Dict::set(Val key, Val value) {
+  source = nullptr;
   depth = std::max({depth, 1 + depth_of(key), 1 + depth_of(value)});
   if (const auto place = place_of(key)) {
     entries[*place].second = std::move(value);

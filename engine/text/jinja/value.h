@@ -50,6 +50,7 @@ struct List {
 struct Dict {
   std::vector<std::pair<Val, Val>> entries;
   std::uint32_t depth = 1;
+  Str source;  // as Value::Object::source; null: none
 
   const Val* find(const Val& key) const;
   const Val* find(std::string_view key) const;

@@ -207,5 +207,49 @@ TEST(ChatTemplate, OutputIsLimited) {
   EXPECT_FALSE(render("0123456789a", "{}", limits).ok());
 }
 
+// Arguments of a tool call that somebody parsed from text.
+Value call_with_source(const std::string& source) {
+  Value::Object arguments = *variables(source).as_object();
+  arguments.source = std::make_shared<const std::string>(source);
+  Value::Object call;
+  call.set("name", "f");
+  call.set("arguments", std::move(arguments));
+  Value::Object all;
+  all.set("call", std::move(call));
+  return all;
+}
+
+std::string rendered(const std::string& source, const Value& values) {
+  const auto compiled = ChatTemplate::compile(source);
+  const auto prompt = (*compiled)->render(values, kNow);
+  return prompt ? prompt->text() : "error: " + prompt.error().message;
+}
+
+TEST(ChatTemplate, TojsonPrintsTheSourceOfParsedArguments) {
+  const Value values = call_with_source("{\"b\" :[1.50,{\"c\":2}], \"a\":\"\\u00e9\"}");
+  EXPECT_EQ(rendered("{{ call.arguments | tojson }}", values), "{\"b\" :[1.50,{\"c\":2}], \"a\":\"\\u00e9\"}");
+  EXPECT_EQ(rendered("{{ call | tojson }}", values),
+            "{\"name\": \"f\", \"arguments\": {\"b\" :[1.50,{\"c\":2}], \"a\":\"\\u00e9\"}}");
+  EXPECT_EQ(rendered("{{ call.arguments | tojson(indent=none, ensure_ascii=false) }}", values),
+            "{\"b\" :[1.50,{\"c\":2}], \"a\":\"\\u00e9\"}");
+}
+
+TEST(ChatTemplate, SourceIsNotSeenOtherwise) {
+  const Value values = call_with_source("{\"b\" :[1.5,{\"c\":2}], \"a\":\"\\u00e9\"}");
+  EXPECT_EQ(rendered("{{ call.arguments | tojson(sort_keys=true) }}", values),
+            "{\"a\": \"é\", \"b\": [1.5, {\"c\": 2}]}");
+  EXPECT_EQ(rendered("{{ call.arguments | tojson(separators=(',', ':')) }}", values),
+            "{\"b\":[1.5,{\"c\":2}],\"a\":\"é\"}");
+  EXPECT_EQ(rendered("{{ call.arguments | tojson(ensure_ascii=true) }}", values),
+            "{\"b\": [1.5, {\"c\": 2}], \"a\": \"\\u00e9\"}");
+  EXPECT_EQ(rendered("{{ call.arguments.b | tojson }}", values), "[1.5, {\"c\": 2}]");
+  EXPECT_EQ(rendered("{{ dict(call.arguments) | tojson }}", values), "{\"b\": [1.5, {\"c\": 2}], \"a\": \"é\"}");
+  EXPECT_EQ(rendered("{{ call.arguments }}", values), "{'b': [1.5, {'c': 2}], 'a': 'é'}");
+  EXPECT_EQ(rendered("{{ call.arguments == {'a': 'é', 'b': [1.5, {'c': 2}]} }}", values), "True");
+  Value::Object changed = *call_with_source("{\"a\":1}").find("call")->find("arguments")->as_object();
+  changed.set("b", std::int64_t{2});
+  EXPECT_EQ(changed.source, nullptr);
+}
+
 }  // namespace
 }  // namespace kvasir
