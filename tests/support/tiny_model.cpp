@@ -1,7 +1,5 @@
 #include "tests/support/tiny_model.h"
 
-#include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -31,70 +29,6 @@ void put_string(std::string& out, std::string_view text) {
 }
 
 void pad(std::string& out) { out.resize((out.size() + kAlignment - 1) / kAlignment * kAlignment); }
-
-// Plain arithmetic on purpose, not the engine's bit tricks: the two check each other. Values here are never above
-// 65504.
-std::uint16_t half_bits(float value) {
-  const std::uint16_t sign = std::signbit(value) ? 0x8000 : 0;
-  const double magnitude = std::fabs(static_cast<double>(value));
-  if (magnitude == 0) return sign;
-  const int exponent = std::max(std::ilogb(magnitude), -14);
-  const auto fraction = static_cast<std::uint32_t>(std::nearbyint(std::ldexp(magnitude, 10 - exponent)));  // 11 bits
-  return static_cast<std::uint16_t>(sign + (static_cast<std::uint32_t>(exponent + 14) << 10) + fraction);
-}
-
-double half_value(std::uint16_t bits) {
-  const int exponent = (bits >> 10) & 31;
-  const double fraction = exponent ? 1024 + (bits & 1023) : bits & 1023;
-  return std::ldexp(fraction, std::max(exponent, 1) - 25) * (bits & 0x8000 ? -1 : 1);
-}
-
-void put_q8_0(std::string& out, std::span<const float> group) {
-  float largest = 0;
-  for (const float x : group) largest = std::max(largest, std::fabs(x));
-  const std::uint16_t scale = half_bits(largest / 127.0f);
-  put(out, scale);
-  const double d = half_value(scale);
-  for (const float x : group) {
-    put(out, static_cast<std::int8_t>(d == 0 ? 0 : std::clamp(std::nearbyint(x / d), -127.0, 127.0)));
-  }
-}
-
-void put_q4_1(std::string& out, std::span<const float> group) {
-  const auto [low, high] = std::minmax_element(group.begin(), group.end());
-  const std::uint16_t scale = half_bits((*high - *low) / 15.0f), minimum = half_bits(*low);
-  put(out, scale);
-  put(out, minimum);
-  const double d = half_value(scale), m = half_value(minimum);
-  const auto nibble = [&](float x) {
-    return static_cast<std::uint8_t>(d == 0 ? 0 : std::clamp(std::nearbyint((x - m) / d), 0.0, 15.0));
-  };
-  for (std::size_t i = 0; i < kGroup / 2; ++i) {
-    put(out, static_cast<std::uint8_t>(nibble(group[i]) | nibble(group[i + kGroup / 2]) << 4));
-  }
-}
-
-void put_values(std::string& out, TinyType type, std::span<const float> values) {
-  for (std::size_t i = 0; i < values.size();) {
-    switch (type) {
-      case TinyType::f32:
-        put(out, values[i++]);
-        break;
-      case TinyType::f16:
-        put(out, half_bits(values[i++]));
-        break;
-      case TinyType::bf16:
-        put(out, static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(values[i++]) >> 16));
-        break;
-      case TinyType::q8_0:
-        put_q8_0(out, values.subspan(i, kGroup)), i += kGroup;
-        break;
-      case TinyType::q4_1:
-        put_q4_1(out, values.subspan(i, kGroup)), i += kGroup;
-        break;
-    }
-  }
-}
 
 // Collects metadata and tensors, then lays the file out.
 class GgufWriter {
@@ -158,10 +92,14 @@ class Weights {
     writer_.tensor(name, type, {in, out}, values_);
   }
 
-  void norm(const std::string& name, std::uint32_t size) {
+  // Values around `middle`, up to `spread` away.
+  void vector(const std::string& name, std::uint32_t size, double middle, double spread) {
     values_.clear();
-    for (std::uint32_t i = 0; i < size; ++i) values_.push_back(static_cast<float>(1 + 0.2 * symmetric()));
+    for (std::uint32_t i = 0; i < size; ++i) values_.push_back(static_cast<float>(middle + spread * symmetric()));
     writer_.tensor(name, TinyType::f32, {size}, values_);
+  }
+  void norm(const std::string& name, std::uint32_t size, double middle = 1) {
+    vector(name, size, middle, 0.2 * middle);
   }
 
  private:
@@ -175,21 +113,41 @@ class Weights {
 // `gain` is the root mean square of an output for inputs of root mean square 1.
 double scale_for(std::uint32_t in, double gain) { return gain * std::sqrt(3.0 / in); }
 
+std::uint32_t rope_dim(const TinyModelSpec& spec) { return spec.rope_dim != 0 ? spec.rope_dim : spec.head_dim; }
+
+bool has_qkv_bias(const TinyModelSpec& spec) { return spec.qkv_bias || spec.architecture == "qwen2"; }
+bool has_qk_norm(const TinyModelSpec& spec) { return spec.architecture == "qwen3" || spec.architecture == "gemma3"; }
+bool has_post_norms(const TinyModelSpec& spec) { return spec.architecture == "gemma3"; }
+
+void put_attention(Weights& weights, const TinyModelSpec& spec, const std::string& prefix, TinyType values) {
+  const std::uint32_t q_dim = spec.heads * spec.head_dim, kv_dim = spec.kv_heads * spec.head_dim;
+  weights.norm(prefix + "attn_norm.weight", spec.hidden);
+  weights.matrix(prefix + "attn_q.weight", spec.matrices, spec.hidden, q_dim, scale_for(spec.hidden, 1.5));
+  weights.matrix(prefix + "attn_k.weight", spec.matrices, spec.hidden, kv_dim, scale_for(spec.hidden, 1.5));
+  weights.matrix(prefix + "attn_v.weight", values, spec.hidden, kv_dim, scale_for(spec.hidden, 1.5));
+  weights.matrix(prefix + "attn_output.weight", spec.matrices, q_dim, spec.hidden, scale_for(q_dim, 1.5));
+  if (has_qkv_bias(spec)) {
+    weights.vector(prefix + "attn_q.bias", q_dim, 0, 1);
+    weights.vector(prefix + "attn_k.bias", kv_dim, 0, 1);
+    weights.vector(prefix + "attn_v.bias", kv_dim, 0, 1);
+  }
+  if (spec.output_bias) weights.vector(prefix + "attn_output.bias", spec.hidden, 0, 1);
+  if (has_qk_norm(spec)) {
+    weights.norm(prefix + "attn_q_norm.weight", spec.head_dim, 1.5);
+    weights.norm(prefix + "attn_k_norm.weight", spec.head_dim, 1.5);
+  }
+  if (has_post_norms(spec)) weights.norm(prefix + "post_attention_norm.weight", spec.hidden, 2);
+}
+
 void put_layer(Weights& weights, const TinyModelSpec& spec, std::uint32_t layer) {
   const std::string prefix = "blk." + std::to_string(layer) + ".";
-  const std::uint32_t q_dim = spec.heads * spec.head_dim, kv_dim = spec.kv_heads * spec.head_dim;
-  const auto matrix = [&](const char* name, std::uint32_t in, std::uint32_t out, double gain) {
-    weights.matrix(prefix + name, spec.matrices, in, out, scale_for(in, gain));
-  };
-  weights.norm(prefix + "attn_norm.weight", spec.hidden);
-  matrix("attn_q.weight", spec.hidden, q_dim, 1.5);
-  matrix("attn_k.weight", spec.hidden, kv_dim, 1.5);
-  matrix("attn_v.weight", spec.hidden, kv_dim, 1.5);
-  matrix("attn_output.weight", q_dim, spec.hidden, 1.5);
+  const TinyType values = layer % 2 == 1 ? spec.odd_values.value_or(spec.matrices) : spec.matrices;
+  put_attention(weights, spec, prefix, values);
   weights.norm(prefix + "ffn_norm.weight", spec.hidden);
-  matrix("ffn_gate.weight", spec.hidden, spec.ffn, 1.5);
-  matrix("ffn_up.weight", spec.hidden, spec.ffn, 1.5);
-  matrix("ffn_down.weight", spec.ffn, spec.hidden, 1.0);
+  weights.matrix(prefix + "ffn_gate.weight", spec.matrices, spec.hidden, spec.ffn, scale_for(spec.hidden, 1.5));
+  weights.matrix(prefix + "ffn_up.weight", spec.matrices, spec.hidden, spec.ffn, scale_for(spec.hidden, 1.5));
+  weights.matrix(prefix + "ffn_down.weight", values, spec.ffn, spec.hidden, scale_for(spec.ffn, 1.0));
+  if (has_post_norms(spec)) weights.norm(prefix + "post_ffw_norm.weight", spec.hidden, 2);
 }
 
 void put_tensors(GgufWriter& writer, const TinyModelSpec& spec) {
@@ -197,26 +155,40 @@ void put_tensors(GgufWriter& writer, const TinyModelSpec& spec) {
   weights.matrix("token_embd.weight", spec.embedding, spec.hidden, spec.vocabulary, scale_for(spec.hidden, 2.5));
   for (std::uint32_t layer = 0; layer < spec.layers; ++layer) put_layer(weights, spec, layer);
   weights.norm("output_norm.weight", spec.hidden);
+  if (spec.rope_divisors) weights.vector("rope_freqs.weight", rope_dim(spec) / 2, 4.5, 3.5);
   if (!spec.tied_output) {
     weights.matrix("output.weight", spec.matrices, spec.hidden, spec.vocabulary, scale_for(spec.hidden, 2.5));
   }
 }
 
 void put_architecture(GgufWriter& writer, const TinyModelSpec& spec) {
-  writer.text("general.architecture", "llama");
+  const std::string prefix = spec.architecture + ".";
+  writer.text("general.architecture", spec.architecture);
   writer.text("general.name", "tiny");
-  writer.number("llama.block_count", spec.layers);
-  writer.number("llama.context_length", spec.context_tokens);
-  writer.number("llama.embedding_length", spec.hidden);
-  writer.number("llama.feed_forward_length", spec.ffn);
-  writer.number("llama.attention.head_count", spec.heads);
-  writer.number("llama.attention.head_count_kv", spec.kv_heads);
-  writer.number("llama.attention.key_length", spec.head_dim);
-  writer.number("llama.attention.value_length", spec.head_dim);
-  writer.number("llama.rope.dimension_count", spec.head_dim);
-  writer.real("llama.rope.freq_base", spec.rope_base);
-  writer.real("llama.attention.layer_norm_rms_epsilon", spec.rms_epsilon);
-  writer.number("llama.vocab_size", spec.vocabulary);
+  writer.number(prefix + "block_count", spec.layers);
+  writer.number(prefix + "context_length", spec.context_tokens);
+  writer.number(prefix + "embedding_length", spec.hidden);
+  writer.number(prefix + "feed_forward_length", spec.ffn);
+  writer.number(prefix + "attention.head_count", spec.heads);
+  writer.number(prefix + "attention.head_count_kv", spec.kv_heads);
+  writer.number(prefix + "attention.key_length", spec.head_dim);
+  writer.number(prefix + "attention.value_length", spec.head_dim);
+  writer.number(prefix + "rope.dimension_count", rope_dim(spec));
+  writer.real(prefix + "rope.freq_base", spec.rope_base);
+  writer.real(prefix + "attention.layer_norm_rms_epsilon", spec.rms_epsilon);
+  writer.number(prefix + "vocab_size", spec.vocabulary);
+}
+
+// Windows and RoPE scaling; nothing where the spec has none.
+void put_positions(GgufWriter& writer, const TinyModelSpec& spec) {
+  const std::string prefix = spec.architecture + ".";
+  if (spec.sliding_window != 0) writer.number(prefix + "attention.sliding_window", spec.sliding_window);
+  if (spec.window_pattern != 0) writer.number(prefix + "attention.sliding_window_pattern", spec.window_pattern);
+  if (spec.local_rope_base != 0) writer.real(prefix + "rope.freq_base_swa", spec.local_rope_base);
+  if (spec.rope_scaling.empty()) return;
+  writer.text(prefix + "rope.scaling.type", spec.rope_scaling);
+  writer.real(prefix + "rope.scaling.factor", spec.rope_factor);
+  if (spec.original_context != 0) writer.number(prefix + "rope.scaling.original_context_length", spec.original_context);
 }
 
 void put_tokenizer(GgufWriter& writer, const TinyModelSpec& spec) {
@@ -287,10 +259,44 @@ std::string tiny_chat_template() {
          "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 }
 
+std::vector<TinyFamily> tiny_families() {
+  std::vector<TinyFamily> families;
+  const auto add = [&](std::string name, std::string architecture) -> TinyModelSpec& {
+    families.push_back({std::move(name), {}});
+    families.back().spec.architecture = std::move(architecture);
+    return families.back().spec;
+  };
+  TinyModelSpec& llama2 = add("Llama 2", "llama");
+  llama2.kv_heads = 4, llama2.tied_output = false, llama2.embedding = llama2.matrices = TinyType::q4_0;
+  TinyModelSpec& llama3 = add("Llama 3", "llama");
+  llama3.rope_base = 500000.0f, llama3.rope_divisors = true, llama3.matrices = TinyType::q5_1;
+  TinyModelSpec& linear = add("Llama with linear scaling", "llama");
+  linear.rope_scaling = "linear", linear.rope_factor = 4, linear.matrices = TinyType::q8_0;
+  TinyModelSpec& yarn = add("Llama with YaRN", "llama");
+  yarn.rope_scaling = "yarn", yarn.rope_factor = 4, yarn.original_context = 64, yarn.matrices = TinyType::f16;
+  TinyModelSpec& mistral = add("Mistral", "llama");
+  mistral.head_dim = 24, mistral.sliding_window = 40, mistral.tied_output = false, mistral.matrices = TinyType::bf16;
+  TinyModelSpec& biased = add("Llama with biases", "llama");
+  biased.qkv_bias = biased.output_bias = true, biased.rope_dim = 12, biased.matrices = TinyType::f32;
+  TinyModelSpec& qwen2 = add("Qwen2", "qwen2");
+  qwen2.rope_base = 1e6f, qwen2.matrices = TinyType::q5_0;
+  TinyModelSpec& qwen3 = add("Qwen3", "qwen3");
+  qwen3.rope_base = 1e6f, qwen3.head_dim = 32, qwen3.matrices = TinyType::q4_k, qwen3.odd_values = TinyType::q6_k;
+  qwen3.hidden = qwen3.ffn = 256, qwen3.heads = 8, qwen3.embedding = TinyType::q6_k;
+  TinyModelSpec& gemma3 = add("Gemma 3", "gemma3");
+  gemma3.layers = 4, gemma3.sliding_window = 40, gemma3.window_pattern = 2, gemma3.rope_base = 1e6f;
+  gemma3.rope_scaling = "linear", gemma3.rope_factor = 8, gemma3.head_dim = 64, gemma3.kv_heads = 1;
+  gemma3.hidden = gemma3.ffn = 256, gemma3.matrices = TinyType::q5_k, gemma3.rms_epsilon = 1e-6f;
+  return families;
+}
+
 std::string tiny_model_bytes(const TinyModelSpec& spec) {
-  KVASIR_ASSERT(spec.hidden % kGroup == 0 && spec.ffn % kGroup == 0 && spec.heads * spec.head_dim % kGroup == 0);
+  for (const std::uint32_t width : {spec.hidden, spec.ffn, spec.heads * spec.head_dim}) {
+    KVASIR_ASSERT(width % kGroup == 0 && width % tiny_block_elements(spec.matrices) == 0);
+  }
   GgufWriter writer(spec.version);
   put_architecture(writer, spec);
+  put_positions(writer, spec);
   put_tokenizer(writer, spec);
   put_tensors(writer, spec);
   return writer.bytes();

@@ -7,6 +7,9 @@
 
 #include <gtest/gtest.h>
 
+#include "storage/base/prng.h"
+#include "tests/support/tiny_types.h"
+
 namespace kvasir {
 namespace {
 
@@ -108,6 +111,45 @@ TEST(Dequantize, PlainTypesAndRowsOfATensor) {
   EXPECT_EQ(out, values);
   dequantize_row(TensorType::bf16, brains, out);
   EXPECT_EQ(out, values);
+}
+
+// The writer of tiny models and the engine were written apart; what one puts down the other reads, to within a step
+// of the type.
+TEST(Dequantize, ReadsWhatTheTestsWrite) {
+  const std::pair<testing::TinyType, double> steps[] = {
+      {testing::TinyType::f32, 0.0},        {testing::TinyType::f16, 1.0 / 2048}, {testing::TinyType::bf16, 1.0 / 128},
+      {testing::TinyType::q8_0, 0.5 / 127}, {testing::TinyType::q4_0, 1.01 / 8},  {testing::TinyType::q4_1, 1.01 / 15},
+      {testing::TinyType::q5_0, 1.01 / 16}, {testing::TinyType::q5_1, 1.01 / 31}, {testing::TinyType::q4_k, 1.2 / 15},
+      {testing::TinyType::q5_k, 1.2 / 31},  {testing::TinyType::q6_k, 1.0 / 31}};
+  ASSERT_EQ(std::size(steps), std::size(testing::kTinyTypes));
+  Prng prng(5);
+  std::vector<float> values(512);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double scale = 0.1 + static_cast<double>(i / 16 % 8);  // groups of unequal width
+    values[i] = static_cast<float>(scale / 8 * (static_cast<double>(prng.below(2001)) / 1000 - 1));
+  }
+  for (const auto& [type, step] : steps) {
+    std::string bytes;
+    testing::put_values(bytes, type, values);
+    const auto engine_type = static_cast<TensorType>(type);
+    ASSERT_EQ(bytes.size(), row_bytes(engine_type, values.size()));
+    ASSERT_EQ(testing::tiny_block_elements(type), block_elements(engine_type));
+    std::vector<float> out(values.size());
+    dequantize_row(engine_type, std::as_bytes(std::span(bytes)), out);
+    for (std::size_t i = 0; i < values.size(); ++i)
+      ASSERT_NEAR(out[i], values[i], step) << tensor_type_name(static_cast<std::uint32_t>(type)) << " " << i;
+  }
+}
+
+TEST(Dequantize, ZerosStayZeros) {
+  const std::vector<float> zeros(256);
+  for (const testing::TinyType type : testing::kTinyTypes) {
+    std::string bytes;
+    testing::put_values(bytes, type, zeros);
+    std::vector<float> out(256, 1.0f);
+    dequantize_row(static_cast<TensorType>(type), std::as_bytes(std::span(bytes)), out);
+    EXPECT_EQ(out, zeros);
+  }
 }
 
 }  // namespace

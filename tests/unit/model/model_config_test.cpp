@@ -192,8 +192,8 @@ TEST(ModelConfig, NamesTensorsThatDoNotFit) {
             "model: tensor blk.1.attn_norm.weight is not part of a plain Llama model");
   EXPECT_EQ(ModelFile().set_u32("llama.feed_forward_length", 128).config_error(),
             "model: tensor blk.0.ffn_gate.weight has the shape {64, 96}, expected {64, 128}");
-  EXPECT_EQ(ModelFile().set_type("blk.0.attn_q.weight", 12).config_error(),
-            "model: tensor blk.0.attn_q.weight is Q4_K; this build loads F32, F16, BF16, Q8_0 and Q4_1");
+  EXPECT_EQ(ModelFile().set_type("blk.0.attn_q.weight", 10).config_error(),
+            "model: tensor blk.0.attn_q.weight is Q2_K; this build loads F32, F16, BF16, Q8_0 and Q4_1");
 }
 
 TEST(Vocabulary, ReadsTokensAndSpecials) {
