@@ -1,10 +1,9 @@
 #include "engine/model/gguf.h"
 
 #include <array>
-#include <bit>
 #include <cerrno>
 #include <cstring>
-#include <limits>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -13,445 +12,180 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static_assert(std::endian::native == std::endian::little, "GGUF values are read as they lie in the file");
+#include "engine/model/gguf_parser.h"
 
 namespace kvasir {
 
 namespace {
 
-constexpr std::array<std::string_view, 40> kTypeNames = {
-    "F32",    "F16",   "Q4_0",  "Q4_1",   "",      "",      "Q5_0",    "Q5_1",   "Q8_0",    "Q8_1",
-    "Q2_K",   "Q3_K",  "Q4_K",  "Q5_K",   "Q6_K",  "Q8_K",  "IQ2_XXS", "IQ2_XS", "IQ3_XXS", "IQ1_S",
-    "IQ4_NL", "IQ3_S", "IQ2_S", "IQ4_XS", "I8",    "I16",   "I32",     "I64",    "F64",     "IQ1_M",
-    "BF16",   "",      "",      "",       "TQ1_0", "TQ2_0", "",        "",       "",        "MXFP4"};
-
-constexpr std::uint32_t kMagic = 0x46554747;  // "GGUF"
-constexpr std::uint64_t kDimsMax = 4;
-constexpr std::uint64_t kDefaultAlignment = 32;
-constexpr std::uint64_t kAlignmentMax = 1u << 20;
+constexpr std::size_t kNumberDigits = 5;
 
 std::string errno_text() { return std::generic_category().message(errno); }
 
-bool multiply(std::uint64_t a, std::uint64_t b, std::uint64_t& product) {
-  return !__builtin_mul_overflow(a, b, &product);
+Error in_file(const std::string& path, const Error& e) {
+  return path.empty() ? e : error(e.code, path + ": " + e.message);
 }
+
+struct Mapping {
+  std::shared_ptr<const void> memory;
+  std::size_t size = 0;
+};
+
+Result<Mapping> map_file(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return error(ErrorCode::io, "cannot open " + path + ": " + errno_text());
+  struct stat status {};
+  const bool regular = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0;
+  void* memory = MAP_FAILED;
+  const std::size_t size = regular ? static_cast<std::size_t>(status.st_size) : 0;
+  if (regular) memory = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  const std::string reason = regular ? errno_text() : "not a regular file with bytes in it";
+  ::close(fd);
+  if (memory == MAP_FAILED) return error(ErrorCode::io, "cannot map " + path + ": " + reason);
+  return Mapping{std::shared_ptr<const void>(memory, [size](void* address) { ::munmap(address, size); }), size};
+}
+
+std::string five_digits(std::uint64_t number) {
+  const std::string digits = std::to_string(number);
+  return std::string(kNumberDigits - std::min(kNumberDigits, digits.size()), '0') + digits;
+}
+
+// "models/name-00002-of-00003.gguf" as {"models/name", 2, 3}.
+struct PartName {
+  std::string stem;
+  std::uint64_t number = 0, count = 0;
+  std::string path_of(std::uint64_t part) const {
+    return stem + "-" + five_digits(part) + "-of-" + five_digits(count) + ".gguf";
+  }
+};
+
+std::optional<std::uint64_t> number_at(std::string_view text, std::size_t at) {
+  std::uint64_t number = 0;
+  for (const char c : text.substr(at, kNumberDigits)) {
+    if (c < '0' || c > '9') return std::nullopt;
+    number = number * 10 + static_cast<std::uint64_t>(c - '0');
+  }
+  return number;
+}
+
+std::optional<PartName> part_name(std::string_view path) {
+  constexpr std::string_view kForm = "-00000-of-00000.gguf";
+  if (path.size() < kForm.size()) return std::nullopt;
+  const std::string_view end = path.substr(path.size() - kForm.size());
+  const auto number = number_at(end, 1), count = number_at(end, 10);
+  if (end[0] != '-' || end.substr(6, 4) != "-of-" || end.substr(15) != ".gguf" || !number || !count) return {};
+  return PartName{std::string(path.substr(0, path.size() - kForm.size())), *number, *count};
+}
+
+std::string part_of(std::uint64_t index, std::uint64_t count) {
+  return "part " + std::to_string(index + 1) + " of " + std::to_string(count);
+}
+
+// What a split file's keys say of it.
+struct SplitKeys {
+  std::optional<std::uint64_t> number, count, tensors;
+  static SplitKeys of(const GgufFile& file) {
+    return {file.get_uint("split.no"), file.get_uint("split.count"), file.get_uint("split.tensors.count")};
+  }
+};
 
 }  // namespace
 
-std::string tensor_type_name(std::uint32_t type) {
-  if (type < kTypeNames.size() && !kTypeNames[type].empty()) return std::string(kTypeNames[type]);
-  return "type " + std::to_string(type);
-}
-
-bool is_supported(std::uint32_t type) {
-  switch (static_cast<TensorType>(type)) {
-    case TensorType::f32:
-    case TensorType::f16:
-    case TensorType::q4_0:
-    case TensorType::q4_1:
-    case TensorType::q5_0:
-    case TensorType::q5_1:
-    case TensorType::q8_0:
-    case TensorType::q4_k:
-    case TensorType::q5_k:
-    case TensorType::q6_k:
-    case TensorType::bf16:
-      return true;
-  }
-  return false;
-}
-
-std::uint32_t block_elements(TensorType type) {
-  switch (type) {
-    case TensorType::f32:
-    case TensorType::f16:
-    case TensorType::bf16:
-      return 1;
-    case TensorType::q4_0:
-    case TensorType::q4_1:
-    case TensorType::q5_0:
-    case TensorType::q5_1:
-    case TensorType::q8_0:
-      return 32;
-    case TensorType::q4_k:
-    case TensorType::q5_k:
-    case TensorType::q6_k:
-      return 256;
-  }
-  KVASIR_ASSERT(!"not a loadable tensor type");
-  return 0;
-}
-
-std::uint32_t block_bytes(TensorType type) {
-  switch (type) {
-    case TensorType::f32:
-      return 4;
-    case TensorType::f16:
-    case TensorType::bf16:
-      return 2;
-    case TensorType::q4_0:
-      return 2 + 16;
-    case TensorType::q4_1:
-      return 2 + 2 + 16;
-    case TensorType::q5_0:
-      return 2 + 4 + 16;
-    case TensorType::q5_1:
-      return 2 + 2 + 4 + 16;
-    case TensorType::q8_0:
-      return 2 + 32;
-    case TensorType::q4_k:
-      return 2 + 2 + 12 + 128;
-    case TensorType::q5_k:
-      return 2 + 2 + 12 + 32 + 128;
-    case TensorType::q6_k:
-      return 128 + 64 + 16 + 2;
-  }
-  KVASIR_ASSERT(!"not a loadable tensor type");
-  return 0;
-}
-
-std::uint64_t GgufTensor::elements() const {
-  std::uint64_t n = 1;
-  for (const std::uint64_t dim : dims) n *= dim;  // cannot overflow: checked when parsed
-  return n;
-}
-
-// Reads one file front to back. The first failure sticks in `error_`; every method returns false from then on.
-class GgufParser {
- public:
-  explicit GgufParser(std::span<const std::byte> bytes) : bytes_(bytes) {}
-
-  Result<std::unique_ptr<GgufFile>> run() {
-    std::unique_ptr<GgufFile> file(new GgufFile());
-    file->bytes_ = bytes_;
-    if (!parse(*file)) return kvasir::error(code_, "GGUF: " + error_);
-    return file;
-  }
-
- private:
-  // The value types of metadata, by their number in the file.
-  enum class Kind : std::uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, string, array, u64, i64, f64 };
-
-  static std::size_t bytes_min(Kind kind) {  // of one value
-    switch (kind) {
-      case Kind::u8:
-      case Kind::i8:
-      case Kind::boolean:
-        return 1;
-      case Kind::u16:
-      case Kind::i16:
-        return 2;
-      case Kind::u32:
-      case Kind::i32:
-      case Kind::f32:
-        return 4;
-      case Kind::string:
-      case Kind::u64:
-      case Kind::i64:
-      case Kind::f64:
-        return 8;
-      case Kind::array:
-        return 12;
-    }
-    return 0;
-  }
-
-  bool fail(std::string message, ErrorCode code = ErrorCode::corrupt) {
-    error_ = std::move(message) + " (at byte " + std::to_string(at_) + ")";
-    code_ = code;
-    return false;
-  }
-
-  std::size_t remaining() const { return bytes_.size() - at_; }
-
-  template <class T>
-  bool read(T& value, const char* what) {
-    if (remaining() < sizeof(T)) return fail(std::string("file ends inside ") + what);
-    std::memcpy(&value, bytes_.data() + at_, sizeof(T));
-    at_ += sizeof(T);
-    return true;
-  }
-
-  bool read_string(std::string& text, const std::string& what) {
-    std::uint64_t length = 0;
-    if (!read(length, what.c_str())) return false;
-    if (length > remaining()) {
-      return fail(what + " says it has " + std::to_string(length) + " bytes, the file has " +
-                  std::to_string(remaining()) + " left");
-    }
-    text.assign(reinterpret_cast<const char*>(bytes_.data() + at_), length);
-    at_ += length;
-    return true;
-  }
-
-  bool read_kind(Kind& kind, const std::string& key) {
-    std::uint32_t raw = 0;
-    if (!read(raw, "a metadata type")) return false;
-    if (raw > static_cast<std::uint32_t>(Kind::f64)) {
-      return fail("key " + key + " has the unknown value type " + std::to_string(raw));
-    }
-    kind = static_cast<Kind>(raw);
-    return true;
-  }
-
-  template <class T, class Wide>
-  bool read_as(Wide& wide) {
-    T value{};
-    if (!read(value, "a metadata value")) return false;
-    wide = static_cast<Wide>(value);
-    return true;
-  }
-
-  bool read_scalar(Kind kind, std::int64_t& v) {
-    switch (kind) {
-      case Kind::i8:
-        return read_as<std::int8_t>(v);
-      case Kind::i16:
-        return read_as<std::int16_t>(v);
-      case Kind::i32:
-        return read_as<std::int32_t>(v);
-      default:
-        return read_as<std::int64_t>(v);
-    }
-  }
-  bool read_scalar(Kind kind, std::uint64_t& v) {
-    switch (kind) {
-      case Kind::u8:
-        return read_as<std::uint8_t>(v);
-      case Kind::u16:
-        return read_as<std::uint16_t>(v);
-      case Kind::u32:
-        return read_as<std::uint32_t>(v);
-      default:
-        return read_as<std::uint64_t>(v);
-    }
-  }
-  bool read_scalar(Kind kind, double& v) { return kind == Kind::f32 ? read_as<float>(v) : read_as<double>(v); }
-  bool read_scalar(Kind, bool& v) {
-    std::uint8_t raw = 0;
-    if (!read(raw, "a boolean")) return false;
-    if (raw > 1) return fail("a boolean is " + std::to_string(raw) + ", not 0 or 1");
-    v = raw == 1;
-    return true;
-  }
-  bool read_scalar(Kind, std::string& v) { return read_string(v, "a metadata string"); }
-
-  template <class T>
-  bool read_one(Kind kind, GgufFile::MetaValue& out) {
-    T value{};
-    if (!read_scalar(kind, value)) return false;
-    out = GgufFile::MetaValue(std::in_place_type<T>, std::move(value));
-    return true;
-  }
-
-  template <class T>
-  bool read_many(Kind kind, std::uint64_t count, GgufFile::MetaValue& out) {
-    std::vector<T> values;
-    values.reserve(count);
-    for (std::uint64_t i = 0; i < count; ++i) {
-      T value{};
-      if (!read_scalar(kind, value)) return false;
-      values.push_back(std::move(value));
-    }
-    out = GgufFile::Array(std::in_place_type<std::vector<T>>, std::move(values));
-    return true;
-  }
-
-  bool read_array(const std::string& key, GgufFile::MetaValue& out) {
-    Kind kind{};
-    std::uint64_t count = 0;
-    if (!read_kind(kind, key) || !read(count, "an array length")) return false;
-    if (kind == Kind::array) return fail("key " + key + " is an array of arrays", ErrorCode::unsupported);
-    if (count > remaining() / bytes_min(kind)) {
-      return fail("key " + key + " says it has " + std::to_string(count) + " elements, more than the file can hold");
-    }
-    return dispatch(kind, [&]<class T>(T) { return read_many<T>(kind, count, out); });
-  }
-
-  // Calls `read` with a value of the type that `kind` is kept as. REQUIRES: not an array.
-  template <class Read>
-  static bool dispatch(Kind kind, Read read_typed) {
-    switch (kind) {
-      case Kind::u8:
-      case Kind::u16:
-      case Kind::u32:
-      case Kind::u64:
-        return read_typed(std::uint64_t{});
-      case Kind::i8:
-      case Kind::i16:
-      case Kind::i32:
-      case Kind::i64:
-        return read_typed(std::int64_t{});
-      case Kind::f32:
-      case Kind::f64:
-        return read_typed(double{});
-      case Kind::boolean:
-        return read_typed(bool{});
-      case Kind::string:
-        return read_typed(std::string{});
-      case Kind::array:
-        break;
-    }
-    return false;
-  }
-
-  bool read_metadata(GgufFile& file) {
-    std::string key;
-    if (!read_string(key, "a metadata key")) return false;
-    if (key.empty()) return fail("a metadata key is empty");
-    Kind kind{};
-    if (!read_kind(kind, key)) return false;
-    GgufFile::MetaValue value;
-    const bool ok = kind == Kind::array ? read_array(key, value)
-                                        : dispatch(kind, [&]<class T>(T) { return read_one<T>(kind, value); });
-    if (!ok) return false;
-    if (!file.metadata_.try_emplace(key, std::move(value)).second) return fail("key " + key + " is there twice");
-    return true;
-  }
-
-  bool read_dims(GgufTensor& tensor) {
-    std::uint32_t count = 0;
-    if (!read(count, "a tensor's number of dimensions")) return false;
-    if (count == 0 || count > kDimsMax) {
-      return fail("tensor " + tensor.name + " has " + std::to_string(count) + " dimensions, 1 to 4 are allowed");
-    }
-    std::uint64_t elements = 1;
-    for (std::uint32_t i = 0; i < count; ++i) {
-      std::uint64_t dim = 0;
-      if (!read(dim, "a tensor's dimensions")) return false;
-      if (dim == 0) return fail("tensor " + tensor.name + " has a dimension of 0");
-      if (!multiply(elements, dim, elements)) return fail("tensor " + tensor.name + " has too many elements");
-      tensor.dims.push_back(dim);
-    }
-    return true;
-  }
-
-  bool read_tensor_info(GgufFile& file) {
-    GgufTensor tensor;
-    std::uint64_t offset = 0;
-    if (!read_string(tensor.name, "a tensor name")) return false;
-    if (tensor.name.empty()) return fail("a tensor name is empty");
-    if (!read_dims(tensor) || !read(tensor.type, "a tensor type") || !read(offset, "a tensor offset")) return false;
-    if (!file.by_name_.try_emplace(tensor.name, file.tensors_.size()).second) {
-      return fail("tensor " + tensor.name + " is there twice");
-    }
-    file.tensors_.push_back(std::move(tensor));
-    offsets_.push_back(offset);
-    return true;
-  }
-
-  bool tensor_bytes(const GgufTensor& tensor, std::uint64_t& bytes) {
-    const TensorType type = static_cast<TensorType>(tensor.type);
-    if (tensor.dims[0] % block_elements(type) != 0) {
-      return fail("tensor " + tensor.name + " has rows of " + std::to_string(tensor.dims[0]) + " elements, " +
-                  tensor_type_name(tensor.type) + " needs a multiple of " + std::to_string(block_elements(type)));
-    }
-    if (!multiply(tensor.elements() / block_elements(type), block_bytes(type), bytes)) {
-      return fail("tensor " + tensor.name + " has too many bytes");
-    }
-    return true;
-  }
-
-  // Types without a name in TensorType keep an empty `data`: their size is not known here.
-  bool place_tensor(GgufTensor& tensor, std::uint64_t offset, std::span<const std::byte> data,
-                    std::uint64_t alignment) {
-    std::uint64_t bytes = 0;
-    if (is_supported(tensor.type) && !tensor_bytes(tensor, bytes)) return false;
-    if (offset % alignment != 0) {
-      return fail("tensor " + tensor.name + " lies at offset " + std::to_string(offset) + ", not a multiple of " +
-                  std::to_string(alignment));
-    }
-    if (offset > data.size() || bytes > data.size() - offset) {
-      return fail("tensor " + tensor.name + " (offset " + std::to_string(offset) + ", " + std::to_string(bytes) +
-                  " bytes) lies outside of the file's " + std::to_string(data.size()) + " bytes of data");
-    }
-    tensor.data = data.subspan(offset, bytes);
-    return true;
-  }
-
-  bool read_alignment(const GgufFile& file, std::uint64_t& alignment) {
-    alignment = kDefaultAlignment;
-    if (file.meta("general.alignment") == nullptr) return true;
-    alignment = file.get_uint("general.alignment").value_or(0);
-    if (std::has_single_bit(alignment) && alignment >= 8 && alignment <= kAlignmentMax) return true;
-    return fail("general.alignment is not a power of two from 8 to 1048576");
-  }
-
-  bool place_tensors(GgufFile& file) {
-    std::uint64_t alignment = 0;
-    if (!read_alignment(file, alignment)) return false;
-    if (file.tensors_.empty()) return true;
-    const std::uint64_t start = (at_ + alignment - 1) / alignment * alignment;
-    if (start > bytes_.size()) return fail("the file ends before its tensor data");
-    const std::span<const std::byte> data = bytes_.subspan(start);
-    for (std::size_t i = 0; i < file.tensors_.size(); ++i) {
-      if (!place_tensor(file.tensors_[i], offsets_[i], data, alignment)) return false;
-    }
-    return true;
-  }
-
-  bool read_header(GgufFile& file, std::uint64_t& tensors, std::uint64_t& keys) {
-    std::uint32_t magic = 0;
-    if (!read(magic, "the header")) return false;
-    if (magic != kMagic) return fail("this is not a GGUF file (no GGUF at its start)");
-    if (!read(file.version_, "the header")) return false;
-    if (file.version_ != 2 && file.version_ != 3) {
-      const bool swapped = file.version_ != 0 && (file.version_ & 0xFFFF) == 0;
-      return fail(swapped ? "the file is big-endian"
-                          : "version " + std::to_string(file.version_) + " is not supported, 2 and 3 are",
-                  ErrorCode::unsupported);
-    }
-    if (!read(tensors, "the header") || !read(keys, "the header")) return false;
-    // The smallest tensor entry is name length, one letter, dims, one dim, type, offset; key entries have a value.
-    if (tensors > remaining() / 33) return fail("the file cannot hold " + std::to_string(tensors) + " tensors");
-    if (keys > remaining() / 14) return fail("the file cannot hold " + std::to_string(keys) + " metadata keys");
-    return true;
-  }
-
-  bool parse(GgufFile& file) {
-    std::uint64_t tensors = 0, keys = 0;
-    if (!read_header(file, tensors, keys)) return false;
-    for (std::uint64_t i = 0; i < keys; ++i) {
-      if (!read_metadata(file)) return false;
-    }
-    for (std::uint64_t i = 0; i < tensors; ++i) {
-      if (!read_tensor_info(file)) return false;
-    }
-    return place_tensors(file);
-  }
-
-  std::span<const std::byte> bytes_;
-  std::size_t at_ = 0;
-  std::vector<std::uint64_t> offsets_;  // by tensor, from the start of the data
-  std::string error_;
-  ErrorCode code_ = ErrorCode::corrupt;
-};
-
-Result<std::unique_ptr<GgufFile>> GgufFile::open(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return kvasir::error(ErrorCode::io, "cannot open " + path + ": " + errno_text());
-  struct stat status {};
-  const bool regular = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0;
-  void* mapping = MAP_FAILED;
-  const std::size_t size = regular ? static_cast<std::size_t>(status.st_size) : 0;
-  if (regular) mapping = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-  const std::string reason = regular ? errno_text() : "not a regular file with bytes in it";
-  ::close(fd);
-  if (mapping == MAP_FAILED) return kvasir::error(ErrorCode::io, "cannot map " + path + ": " + reason);
-
-  Result<std::unique_ptr<GgufFile>> file = parse({static_cast<const std::byte*>(mapping), size});
-  if (!file) {
-    ::munmap(mapping, size);
-    return kvasir::error(file.error().code, path + ": " + file.error().message);
-  }
-  (*file)->mapping_ = mapping;
+Result<std::unique_ptr<GgufFile>> GgufFile::open_part(const std::string& path) {
+  Result<Mapping> mapping = map_file(path);
+  if (!mapping) return std::move(mapping).error();
+  auto file = parse_gguf({static_cast<const std::byte*>(mapping->memory.get()), mapping->size});
+  if (!file) return in_file(path, file.error());
+  (*file)->parts_[0].path = path;
+  (*file)->mappings_.push_back(std::move(mapping->memory));
   return file;
 }
 
-Result<std::unique_ptr<GgufFile>> GgufFile::parse(std::span<const std::byte> bytes) { return GgufParser(bytes).run(); }
+Result<std::unique_ptr<GgufFile>> GgufFile::open(const std::string& path) {
+  auto file = open_part(path);
+  if (!file) return file;
+  const std::uint64_t count = (*file)->get_uint("split.count").value_or(1);
+  if (count <= 1) return file;
+  if (count > kPartsMax) {
+    return error(ErrorCode::too_large, path + ": split.count is " + std::to_string(count) + ", at most " +
+                                           std::to_string(kPartsMax) + " are allowed");
+  }
+  const std::optional<PartName> name = part_name(path);
+  if (!name || name->count != count) {
+    return error(ErrorCode::invalid_argument,
+                 path + ": the model is split into " + std::to_string(count) + " files; this one's name must end in -" +
+                     five_digits((*file)->get_uint("split.no").value_or(0) + 1) + "-of-" + five_digits(count) +
+                     ".gguf, so that the others can be found beside it");
+  }
+  std::vector<std::unique_ptr<GgufFile>> parts;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    auto part = open_part(name->path_of(i + 1));
+    if (!part) return error(part.error().code, part.error().message + " (" + part_of(i, count) + ")");
+    parts.push_back(std::move(*part));
+  }
+  return join(std::move(parts));
+}
 
-GgufFile::~GgufFile() {
-  if (mapping_ != nullptr) ::munmap(mapping_, bytes_.size());
+Result<std::unique_ptr<GgufFile>> GgufFile::parse(std::span<const std::byte> bytes) { return parse_gguf(bytes); }
+
+Result<std::unique_ptr<GgufFile>> GgufFile::parse_parts(std::span<const std::span<const std::byte>> bytes) {
+  std::vector<std::unique_ptr<GgufFile>> parts;
+  for (const std::span<const std::byte> part : bytes) {
+    auto file = parse_gguf(part);
+    if (!file) return file;
+    parts.push_back(std::move(*file));
+  }
+  return join(std::move(parts));
+}
+
+Result<std::unique_ptr<GgufFile>> GgufFile::join(std::vector<std::unique_ptr<GgufFile>> parts) {
+  KVASIR_ASSERT(!parts.empty());
+  const std::uint64_t count = parts.size();
+  GgufFile& first = *parts[0];
+  for (std::uint64_t i = 0; i < count; ++i) {
+    if (Status place = first.check_part(*parts[i], i, count); !place) {
+      return in_file(parts[i]->parts_[0].path, place.error());
+    }
+    if (i == 0) continue;
+    if (Status added = first.append(std::move(*parts[i])); !added) return std::move(added).error();
+  }
+  const std::uint64_t tensors = first.get_uint("split.tensors.count").value_or(first.tensors_.size());
+  if (tensors != first.tensors_.size()) {
+    return error(ErrorCode::corrupt, "the " + std::to_string(count) + " parts hold " +
+                                         std::to_string(first.tensors_.size()) + " tensors, split.tensors.count says " +
+                                         std::to_string(tensors));
+  }
+  return std::move(parts[0]);
+}
+
+Status GgufFile::check_part(const GgufFile& part, std::uint64_t index, std::uint64_t count) const {
+  const SplitKeys keys = SplitKeys::of(part);
+  const auto wrong = [&](const std::string& what) {
+    return error(ErrorCode::corrupt, "this should be " + part_of(index, count) + " of a model, but " + what);
+  };
+  if (!keys.count || !keys.number) return wrong("it has no split.count and split.no");
+  if (*keys.count != count) return wrong("its split.count is " + std::to_string(*keys.count));
+  if (*keys.number != index) return wrong("its split.no is " + std::to_string(*keys.number) + " (the first is 0)");
+  if (keys.tensors != SplitKeys::of(*this).tensors) return wrong("its split.tensors.count is not the first part's");
+  for (const auto& [key, value] : part.metadata_) {
+    const MetaValue* known = key == "split.no" || key == "general.alignment" ? nullptr : meta(key);
+    if (known != nullptr && *known != value) return wrong("its " + shown_name(key) + " is another model's");
+  }
+  return Ok{};
+}
+
+Status GgufFile::append(GgufFile part) {
+  const std::string& path = part.parts_[0].path;
+  for (GgufTensor& tensor : part.tensors_) {
+    if (!by_name_.try_emplace(tensor.name, tensors_.size()).second) {
+      return in_file(path, error(ErrorCode::corrupt, "tensor " + shown_name(tensor.name) +
+                                                         " is there, and in an earlier part of the model too"));
+    }
+    tensors_.push_back(std::move(tensor));
+  }
+  parts_.push_back(part.parts_[0]);
+  for (auto& mapping : part.mappings_) mappings_.push_back(std::move(mapping));
+  return Ok{};
 }
 
 const GgufTensor* GgufFile::tensor(std::string_view name) const {
@@ -500,8 +234,17 @@ const std::vector<std::string>* GgufFile::get_strings(std::string_view key) cons
   return array ? std::get_if<std::vector<std::string>>(array) : nullptr;
 }
 
+std::uint64_t GgufFile::bytes() const {
+  std::uint64_t sum = 0;
+  for (const Part& part : parts_) sum += part.bytes.size();
+  return sum;
+}
+
 void GgufFile::drop_pages() const {
-  if (mapping_ != nullptr) ::madvise(mapping_, bytes_.size(), MADV_DONTNEED);
+  if (mappings_.empty()) return;  // bytes of somebody else's memory
+  for (const Part& part : parts_) {
+    ::madvise(const_cast<std::byte*>(part.bytes.data()), part.bytes.size(), MADV_DONTNEED);
+  }
 }
 
 }  // namespace kvasir
