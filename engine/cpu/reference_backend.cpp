@@ -24,7 +24,7 @@ class ReferenceBackend final : public Backend {
         model_(tensors, config, options.block_tokens, positions, options.threads),
         info_{.name = "reference",
               .kernel_class = "scalar",
-              .numerics_id = "reference.1",
+              .numerics_id = "reference.2",
               .kv_layout = "f32 [layer][K|V][kv_head][token][dim]",
               .block_bytes = memory_->block_bytes(),
               .block_tokens = options.block_tokens,

@@ -78,19 +78,32 @@ void rms_norm(std::span<const float> x, std::span<const float> weight, float eps
   for (std::size_t i = 0; i < x.size(); ++i) out[i] = x[i] * scale * weight[i];
 }
 
-void rope(std::span<float> head, std::span<const float> cosines, std::span<const float> sines) {
-  for (std::size_t i = 0; i < cosines.size(); ++i) {
-    const float a = head[2 * i], b = head[2 * i + 1];
-    head[2 * i] = a * cosines[i] - b * sines[i];
-    head[2 * i + 1] = a * sines[i] + b * cosines[i];
+void rope(std::span<float> head, RopePairing pairing, std::span<const float> cosines, std::span<const float> sines) {
+  const std::size_t pairs = cosines.size();
+  for (std::size_t i = 0; i < pairs; ++i) {
+    float& first = head[pairing == RopePairing::halves ? i : 2 * i];
+    float& second = head[pairing == RopePairing::halves ? i + pairs : 2 * i + 1];
+    const float a = first, b = second;
+    first = a * cosines[i] - b * sines[i];
+    second = a * sines[i] + b * cosines[i];
   }
 }
 
-void silu_multiply(std::span<float> gate, std::span<const float> up) {
-  for (std::size_t i = 0; i < gate.size(); ++i) {
-    const double x = gate[i];
-    gate[i] = static_cast<float>(x / (1.0 + exp_portable(std::min(-x, 700.0)))) * up[i];
-  }
+namespace {
+
+double logistic(double x) { return 1.0 / (1.0 + exp_portable(std::clamp(-x, -700.0, 700.0))); }
+
+double activate(Activation activation, double x) {
+  constexpr double kSqrtTwoOverPi = 0x1.988453acdf94ap-1;
+  if (activation == Activation::silu) return x * logistic(x);
+  return x * logistic(2 * kSqrtTwoOverPi * (x + 0.044715 * x * x * x));
+}
+
+}  // namespace
+
+void gate_multiply(Activation activation, std::span<float> gate, std::span<const float> up) {
+  for (std::size_t i = 0; i < gate.size(); ++i)
+    gate[i] = static_cast<float>(activate(activation, static_cast<double>(gate[i]))) * up[i];
 }
 
 namespace {
@@ -114,10 +127,9 @@ struct Partial {
   std::vector<float> out;
 };
 
-void attend_segment(std::span<const float> q, const HeadHistory& history, std::uint32_t first, std::uint32_t end,
-                    Partial& partial) {
+void attend_segment(std::span<const float> q, const HeadHistory& history, float scale, std::uint32_t first,
+                    std::uint32_t end, Partial& partial) {
   const std::size_t dim = q.size();
-  const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(dim)));
   const auto place = [&](std::uint32_t p) {
     return history.blocks[p / history.block_tokens] + p % history.block_tokens * dim;
   };
@@ -145,13 +157,18 @@ void merge(Partial& state, const Partial& next) {
 
 }  // namespace
 
-void attend(std::span<const float> q, const HeadHistory& history, std::span<float> out) {
+void attend(std::span<const float> q, const HeadHistory& history, float scale, std::span<float> out) {
   Partial state, next;
   state.out.resize(q.size());
   next.out.resize(q.size());
-  attend_segment(q, history, 0, std::min(kSegment, history.positions), state);
-  for (std::uint32_t first = kSegment; first < history.positions; first += kSegment) {
-    attend_segment(q, history, first, std::min(first + kSegment, history.positions), next);
+  const auto segment_end = [&](std::uint32_t first) {
+    return std::min((first / kSegment + 1) * kSegment, history.positions);
+  };
+  std::uint32_t end = segment_end(history.first);
+  attend_segment(q, history, scale, history.first, end, state);
+  for (std::uint32_t first = end; first < history.positions; first = end) {
+    end = segment_end(first);
+    attend_segment(q, history, scale, first, end, next);
     merge(state, next);
   }
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = state.out[i] / state.sum;

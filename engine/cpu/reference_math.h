@@ -7,6 +7,7 @@
 
 #include "engine/cpu/worker_group.h"
 #include "engine/model/gguf.h"
+#include "engine/model/model_config.h"
 
 namespace kvasir::reference {
 
@@ -39,11 +40,13 @@ class Matrix {
 // out = x / sqrt(mean(x^2) + epsilon) * weight; the mean in double.
 void rms_norm(std::span<const float> x, std::span<const float> weight, float epsilon, std::span<float> out);
 
-// Turns the pairs (x[2i], x[2i+1]) of one head; dimensions past the table's stay.
-void rope(std::span<float> head, std::span<const float> cosines, std::span<const float> sines);
+// Turns the pairs of one head; dimensions past the table's stay.
+void rope(std::span<float> head, RopePairing pairing, std::span<const float> cosines, std::span<const float> sines);
 
-// gate = gate / (1 + exp(-gate)) * up; the exponential in double.
-void silu_multiply(std::span<float> gate, std::span<const float> up);
+// gate = activation(gate) * up. SiLU is x / (1 + exp(-x)); GELU by tanh is x / (1 + exp(-2z)) with z = sqrt(2 / pi) *
+// (x
+// + 0.044715 x^3), which equals x (1 + tanh z) / 2. In double up to the product.
+void gate_multiply(Activation activation, std::span<float> gate, std::span<const float> up);
 
 // Keys and values of one KV head of one sequence: position p lies at blocks[p / block_tokens] + k (or v) + (p %
 // block_tokens) * head_dim.
@@ -51,12 +54,13 @@ struct HeadHistory {
   std::span<float* const> blocks;
   std::size_t k = 0, v = 0;  // floats from the start of a block
   std::uint32_t block_tokens = 0;
-  std::uint32_t positions = 0;  // to attend to: 0 .. positions - 1
+  std::uint32_t first = 0;  // to attend to: first .. positions - 1, at least one
+  std::uint32_t positions = 0;
 };
 
 constexpr std::uint32_t kSegment = 128;  // absolute positions of one softmax partial
 
-// out(head_dim) = softmax(q . k / sqrt(head_dim)) . v, partials by segment merged in ascending order.
-void attend(std::span<const float> q, const HeadHistory& history, std::span<float> out);
+// out(head_dim) = softmax(q . k * scale) . v, partials by segment merged in ascending order.
+void attend(std::span<const float> q, const HeadHistory& history, float scale, std::span<float> out);
 
 }  // namespace kvasir::reference

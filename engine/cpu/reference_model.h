@@ -45,23 +45,26 @@ class Model {
 
  private:
   struct Layer {
-    std::vector<float> attn_norm, ffn_norm;
+    // Empty vectors: the architecture has no such tensor.
+    std::vector<float> attn_norm, bq, bk, bv, bo, q_norm, k_norm, attn_post_norm, ffn_norm, ffn_post_norm;
     Matrix wq, wk, wv, wo, w_gate, w_up, w_down;
   };
 
+  static Layer read_layer(const LayerTensors& tensors);
+  // RMS norm of each piece of x that is as long as the weights.
   std::vector<float> normalize(std::span<const float> x, std::span<const float> weight);
-  std::vector<float> multiply(const Matrix& matrix, std::span<const float> x);
+  std::vector<float> multiply(const Matrix& matrix, std::span<const float> x, std::span<const float> bias = {});
   void attention(std::uint32_t layer, std::span<const Row> rows, std::vector<float>& x);
   void feed_forward(const Layer& layer, std::vector<float>& x);
-  void turn(std::span<float> heads, std::uint32_t position) const;
+  void turn(std::uint32_t layer, std::span<float> heads, std::uint32_t position) const;
   void store(std::uint32_t layer, const Row& row, std::span<const float> k, std::span<const float> v) const;
   void attend_head(std::uint32_t layer, const Row& row, std::uint32_t head, std::span<const float> q,
                    std::span<float> out) const;
 
   const ModelConfig config_;
   const BlockLayout layout_;
-  const RopeTable rope_;
-  Matrix embedding_, output_;  // output_ is empty when tied
+  const RopeTable rope_, local_rope_;  // local_rope_: of layers with a window
+  Matrix embedding_, output_;          // output_ is empty when tied
   std::vector<float> output_norm_;
   std::vector<Layer> layers_;
   WorkerGroup threads_;

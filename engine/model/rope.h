@@ -13,6 +13,7 @@ namespace kvasir {
 class RopeTable {
  public:
   // `divisors`: of each pair's frequency (rope_freqs.weight), or empty.
+  // REQUIRES: base above 1, factor at least 1, divisors at least 0.25, positions at most 2^24.
   RopeTable(const RopeConfig& rope, std::uint32_t rope_dim, std::span<const float> divisors, std::uint32_t positions);
 
   std::uint32_t pairs() const { return pairs_; }  // rope_dim / 2

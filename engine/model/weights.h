@@ -36,6 +36,8 @@ struct ModelTensors {
   const GgufTensor* output_norm = nullptr;  // {hidden}
   const GgufTensor* rope_freqs = nullptr;   // {rope_dim / 2}: divisors of the global RoPE's frequencies; may be null
   std::vector<LayerTensors> layers;
+
+  std::vector<float> rope_divisors() const;  // the values of rope_freqs; empty without it
 };
 
 // The tensors of a model by name, each there, of a loadable type and of the shape that `config` asks for; and no tensor

@@ -128,11 +128,11 @@ TEST(ModelConfig, AnOutputMatrixOfItsOwn) {
 
 TEST(ModelConfig, MissingKeysHaveDefaultsWhereTheFormatSaysSo) {
   ModelFile file;
-  file.rename("llama.rope.freq_base", "llama.rope.freq_basX")
-      .rename("llama.rope.dimension_count", "llama.rope.dimension_counX");
-  file.rename("llama.attention.key_length", "llama.attention.key_lengtX");
-  file.rename("llama.attention.value_length", "llama.attention.value_lengtX")
-      .rename("llama.vocab_size", "llama.vocab_sizX");
+  file.rename("llama.rope.freq_base", "lXama.rope.freq_base")
+      .rename("llama.rope.dimension_count", "lXama.rope.dimension_count");
+  file.rename("llama.attention.key_length", "lXama.attention.key_length");
+  file.rename("llama.attention.value_length", "lXama.attention.value_length")
+      .rename("llama.vocab_size", "lXama.vocab_size");
   const auto config = read_model_config(*file.parse());
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->rope.base, 10000.0f);
@@ -145,7 +145,7 @@ TEST(ModelConfig, NamesMissingAndSenselessKeys) {
   for (const std::string key : {"llama.block_count", "llama.context_length", "llama.embedding_length",
                                 "llama.feed_forward_length", "llama.attention.head_count"}) {
     std::string other = key;
-    other.back() = 'X';
+    other[1] = 'X';
     EXPECT_EQ(ModelFile().rename(key, other).config_error(), "model: " + key + " is missing");
     EXPECT_THAT(ModelFile().set_u32(key, 0).config_error(), HasSubstr(key + " is not a whole number from 1 to"));
     EXPECT_THAT(ModelFile().set_u32(key, 0xFFFFFFFF).config_error(),
@@ -165,35 +165,65 @@ TEST(ModelConfig, NamesMissingAndSenselessKeys) {
   EXPECT_THAT(ModelFile().set_u32("llama.vocab_size", 511).config_error(), HasSubstr("has 512 tokens, the model 511"));
 }
 
+std::string error_with(const GgufBytes& entry, const TinyModelSpec& spec = {}) {
+  return ModelFile(spec).add(entry).config_error();
+}
+
 TEST(ModelConfig, NamesWhatItCannotRun) {
-  const auto added = [](const GgufBytes& entry) { return ModelFile().add(entry).config_error(); };
-  EXPECT_EQ(added(GgufBytes().key("llama.rope.scaling.type", 8).text("none")), "(no error)");
-  EXPECT_EQ(added(GgufBytes().key("llama.expert_count", 4).u32(0)), "(no error)");
-  EXPECT_EQ(added(GgufBytes().key("llama.rope.scaling.factor", 6).put(1.0f)), "(no error)");
-  EXPECT_THAT(added(GgufBytes().key("llama.rope.scaling.type", 8).text("yarn")), HasSubstr("is \"yarn\""));
-  EXPECT_THAT(added(GgufBytes().key("llama.rope.scaling.factor", 6).put(4.0f)), HasSubstr("scaling.factor is not 1"));
-  EXPECT_THAT(added(GgufBytes().key("llama.expert_count", 4).u32(8)), HasSubstr("llama.expert_count is set"));
-  EXPECT_THAT(added(GgufBytes().key("llama.attention.sliding_window", 4).u32(512)), HasSubstr("sliding_window"));
-  EXPECT_THAT(added(GgufBytes().key("llama.attention.causal", 7).put<std::uint8_t>(0)), HasSubstr("attention.causal"));
-  EXPECT_THAT(added(GgufBytes().key("llama.attention.clamp_kqv", 6).put(8.0f)), HasSubstr("clamp_kqv is set"));
+  EXPECT_THAT(error_with(GgufBytes().key("llama.rope.scaling.type", 8).text("longrope")),
+              HasSubstr("llama.rope.scaling.type is \"longrope\"; this build knows none, linear, yarn and Llama 3's"));
+  EXPECT_THAT(error_with(GgufBytes().key("llama.rope.scaling.type", 8).text("dynamic")), HasSubstr("is \"dynamic\""));
+  EXPECT_THAT(error_with(GgufBytes().key("llama.rope.scaling.factor", 6).put(0.5f)), HasSubstr("not a number from 1"));
+  EXPECT_THAT(error_with(GgufBytes().key("llama.rope.scaling.factor", 6).put(NAN)), HasSubstr("not a positive number"));
+  EXPECT_EQ(error_with(GgufBytes().key("llama.expert_count", 4).u32(8)),
+            "model: llama.expert_count is set; this build does not run mixtures of experts");
+  EXPECT_THAT(error_with(GgufBytes().key("llama.attention.causal", 7).put<std::uint8_t>(0)),
+              HasSubstr("attention.causal is false"));
+  EXPECT_THAT(error_with(GgufBytes().key("llama.attention.clamp_kqv", 6).put(8.0f)),
+              HasSubstr("llama.attention.clamp_kqv is set; this build does not know what it changes"));
+  EXPECT_THAT(error_with(GgufBytes().key("llama.logit_scale", 6).put(0.5f)), HasSubstr("llama.logit_scale is set"));
+  EXPECT_THAT(error_with(GgufBytes().key("llama.rope.scaling.yarn_log_multiplier", 6).put(0.1f)),
+              HasSubstr("yarn_log_multiplier is set"));
+  EXPECT_THAT(error_with(GgufBytes().key("llama.new_thing", 9).u32(7).u64(1).put<std::uint8_t>(0)),
+              HasSubstr("llama.new_thing is set"));
   EXPECT_THAT(ModelFile()
-                  .rename("llama.attention.head_count", "llama.attention.head_counX")
+                  .rename("llama.attention.head_count", "lXama.attention.head_count")
                   .add(GgufBytes().key("llama.attention.head_count", 9).u32(5).u64(2).u32(4).u32(4))
                   .config_error(),
               HasSubstr("differs by layer"));
-  EXPECT_THAT(ModelFile().rename("general.architecture", "general.architecturX").config_error(),
-              HasSubstr("general.architecture is \"\"; this build runs \"llama\" only"));
+  for (const std::string name : {"", "qwen2moe", "phi3"}) {
+    ModelFile file;
+    file.rename("general.architecture", "general.architecturX")
+        .add(GgufBytes().key("general.architecture", 8).text(name));
+    EXPECT_EQ(file.config_error(),
+              "model: general.architecture is \"" + name + "\"; this build runs llama, qwen2, qwen3, gemma3");
+  }
+}
+
+TEST(ModelConfig, TakesKeysThatSayNothing) {
+  EXPECT_EQ(error_with(GgufBytes().key("llama.rope.scaling.type", 8).text("none")), "(no error)");
+  EXPECT_EQ(error_with(GgufBytes().key("llama.expert_count", 4).u32(0)), "(no error)");
+  EXPECT_EQ(error_with(GgufBytes().key("llama.rope.scaling.factor", 6).put(1.0f)), "(no error)");
+  EXPECT_EQ(error_with(GgufBytes().key("llama.rope.scale_linear", 6).put(0.0f)), "(no error)");
+  EXPECT_EQ(error_with(GgufBytes().key("llama.logit_scale", 6).put(1.0f)), "(no error)");
+  EXPECT_EQ(error_with(GgufBytes().key("llama.attn_logit_softcapping", 6).put(0.0f)), "(no error)");
+  EXPECT_EQ(error_with(GgufBytes().key("llama.use_parallel_residual", 7).put<std::uint8_t>(0)), "(no error)");
+  EXPECT_EQ(error_with(GgufBytes().key("llama.tensor_data_layout", 8).text("Meta AI original pth")), "(no error)");
+  EXPECT_EQ(error_with(GgufBytes().key("qwen2.attention.clamp_kqv", 6).put(8.0f)), "(no error)");
 }
 
 TEST(ModelConfig, NamesTensorsThatDoNotFit) {
   EXPECT_EQ(ModelFile().rename("blk.1.attn_k.weight", "blk.1.attn_X.weight").config_error(),
             "model: tensor blk.1.attn_k.weight is missing");
   EXPECT_EQ(ModelFile().set_u32("llama.block_count", 1).config_error(),
-            "model: tensor blk.1.attn_norm.weight is not part of a plain Llama model");
+            "model: tensor blk.1.attn_norm.weight is not part of a llama model as this build knows it");
   EXPECT_EQ(ModelFile().set_u32("llama.feed_forward_length", 128).config_error(),
             "model: tensor blk.0.ffn_gate.weight has the shape {64, 96}, expected {64, 128}");
-  EXPECT_EQ(ModelFile().set_type("blk.0.attn_q.weight", 10).config_error(),
-            "model: tensor blk.0.attn_q.weight is Q2_K; this build loads F32, F16, BF16, Q8_0 and Q4_1");
+  TinyModelSpec wide;
+  wide.hidden = 256, wide.matrices = TinyType::q8_0;
+  EXPECT_EQ(ModelFile(wide).set_type("blk.0.attn_q.weight", 10).config_error(),
+            "model: tensor blk.0.attn_q.weight is Q2_K; this build loads F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, "
+            "Q4_K, Q5_K, Q6_K, BF16");
 }
 
 TEST(Vocabulary, ReadsTokensAndSpecials) {
