@@ -66,7 +66,8 @@ class Bench {
   void run() {
     measure_reading();
     measure_arithmetic();
-    for (const PanelType type : {PanelType::q4_1, PanelType::q8_0})
+    for (const PanelType type : {PanelType::q4_0, PanelType::q4_1, PanelType::q5_0, PanelType::q5_1, PanelType::q8_0,
+                                 PanelType::q4_k, PanelType::q5_k, PanelType::q6_k})
       for (const std::uint32_t rows : {1u, 8u, 512u}) gemm(type, rows);
     for (const std::uint32_t queries : {3u, cpu::kQueryTile}) attention(queries);
   }
@@ -128,22 +129,22 @@ class Bench {
     return operations * kMultiplyAdds * kBlocks * pool_.threads() / seconds / 1e9;
   }
 
-  // Shapes of the default model's gate and up: K 576, and so many columns that a row streams them from memory.
+  // About the shapes of the default model's gate and up: K 576 (768 for types with super-blocks), and so many columns
+  // that a row streams them from memory.
   void gemm(PanelType type, std::uint32_t rows) {
-    constexpr std::uint32_t kK = 576;
+    const std::uint32_t k = cpu::panel_format(type).super ? 768 : 576;
     const std::uint32_t panels = rows == 1 ? 192 * 60 : 192;
-    const std::size_t panel_bytes =
-        kK / cpu::kGroup * (type == PanelType::q4_1 ? cpu::kQ41GroupBytes : cpu::kQ80GroupBytes);
-    const std::size_t tile_bytes = kK / cpu::kGroup * cpu::kTileGroupBytes;
+    const std::size_t panel_bytes = cpu::panel_bytes(type, k);
+    const std::size_t tile_bytes = k / cpu::kGroup * cpu::kTileGroupBytes;
     AlignedBuffer<std::uint8_t> weights, tiles;
     AlignedBuffer<float> out;
     weights.reserve(panels * panel_bytes);
     std::memset(weights.data(), 0x2A, panels * panel_bytes);  // f16 0.05 where a scale is
     tiles.reserve((rows + 7) / 8 * tile_bytes);
-    std::vector<float> row(kK);
+    std::vector<float> row(k);
     for (std::uint32_t r = 0; r < rows; ++r) {
-      for (std::uint32_t i = 0; i < kK; ++i) row[i] = static_cast<float>((r * 31 + i * 7) % 200) / 100.0f - 1.0f;
-      kernels_.quantize(row.data(), kK, tiles.data() + r / 8 * tile_bytes, r % 8);
+      for (std::uint32_t i = 0; i < k; ++i) row[i] = static_cast<float>((r * 31 + i * 7) % 200) / 100.0f - 1.0f;
+      kernels_.quantize(row.data(), k, tiles.data() + r / 8 * tile_bytes, r % 8);
     }
     const std::size_t stride = std::size_t{panels} * cpu::kPanelColumns;
     out.reserve(rows * stride);
@@ -154,14 +155,15 @@ class Bench {
                                  const std::uint32_t tasks = pool_.threads() * 6;
                                  for (std::uint32_t p = panels * task / tasks; p < panels * (task + 1) / tasks; ++p)
                                    kernels_.gemm[static_cast<std::uint32_t>(type)](
-                                       {weights.data() + p * panel_bytes, tiles.data(), tile_bytes, kK, rows,
+                                       {weights.data() + p * panel_bytes, tiles.data(), tile_bytes, k, rows,
                                         out.data() + p * cpu::kPanelColumns, stride, false});
                                });
                            }) /
                            repeats;
-    const std::string name = std::string(type == PanelType::q4_1 ? "q4_1" : "q8_0") + " x int8, " +
+    constexpr const char* kNames[] = {"q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k", "q5_k", "q6_k"};
+    const std::string name = std::string(kNames[static_cast<std::uint32_t>(type)]) + " x int8, " +
                              std::to_string(rows) + (rows == 1 ? " row" : " rows");
-    const double gops = 2.0 * rows * kK * static_cast<double>(stride) / seconds / 1e9;
+    const double gops = 2.0 * rows * k * static_cast<double>(stride) / seconds / 1e9;
     if (rows == 1)
       print(name, static_cast<double>(panels * panel_bytes) / seconds / 1e9, "GB/s", "plain reading", read_gbs_);
     else
@@ -177,7 +179,7 @@ class Bench {
       table.push_back(reinterpret_cast<const std::uint8_t*>(kv.data() + std::size_t{b} * kBlockTokens * kDim * 2));
     const std::vector<float> q(kDim * cpu::kQuerySlots, 0.1f);
     const std::vector<std::uint32_t> limits(queries, kKeys);
-    const cpu::AttentionTile tile{q.data(), limits.data(),           queries,      table.data(),
+    const cpu::AttentionTile tile{q.data(), limits.data(),           queries,      0,   table.data(),
                                   0,        kBlockTokens * kDim * 2, kBlockTokens, kDim};
     constexpr std::uint32_t kTasks = 60;
     const double seconds = best_seconds([&] {

@@ -10,11 +10,13 @@ using cpu::kQuerySlots;
 using cpu::kQueryTile;
 using cpu::kSegmentTokens;
 
-Attention::Attention(const cpu::KernelTable& kernels, ThreadPool& pool, KvLayout layout, std::uint32_t heads)
+Attention::Attention(const cpu::KernelTable& kernels, ThreadPool& pool, KvLayout layout, std::uint32_t heads,
+                     std::uint32_t window)
     : kernels_(kernels),
       pool_(pool),
       layout_(layout),
       group_(heads / layout.kv_heads),
+      window_(window),
       inputs_(std::size_t{kTilesPerTask} * pool.threads()),
       outs_(pool.threads()) {
   for (AlignedBuffer<float>& out : outs_) out.reserve(std::size_t{kTilesPerTask + 1} * tile_floats());
@@ -27,7 +29,8 @@ void Attention::plan(std::span<const RowRun> runs) {
   partials_.clear();
   std::uint32_t segments = 0;  // of all tiles
   for (const RowRun& r : runs_)
-    segments += div_ceil(r.first_position + r.rows, kSegmentTokens) * div_ceil(r.rows * group_, kQueryTile);
+    segments += (div_ceil(r.first_position + r.rows, kSegmentTokens) - first_segment(r, 0)) *
+                div_ceil(r.rows * group_, kQueryTile);
   // Enough pieces for every thread, none under two segments.
   const std::uint32_t wanted = pool_.threads() * 4;
   const std::uint32_t split_segments = std::max(2u, div_ceil(segments * layout_.kv_heads, wanted));
@@ -39,24 +42,32 @@ void Attention::plan(std::span<const RowRun> runs) {
                    [](const Task& a, const Task& b) { return a.segments * a.queries > b.segments * b.queries; });
 }
 
+// The first that query `query` of a run sees something of.
+std::uint32_t Attention::first_segment(const RowRun& run, std::uint32_t query) const {
+  const std::uint32_t limit = run.first_position + query / group_ + 1;
+  return window_ != 0 && limit > window_ ? (limit - window_) / kSegmentTokens : 0;
+}
+
 void Attention::plan_run(std::uint32_t run, std::uint32_t split_segments) {
   const RowRun& r = runs_[run];
   const std::uint32_t queries = r.rows * group_;
-  const std::uint32_t segments = div_ceil(r.first_position + r.rows, kSegmentTokens);
+  const std::uint32_t begin = first_segment(r, 0), end = div_ceil(r.first_position + r.rows, kSegmentTokens);
+  const std::uint32_t segments = end - begin;
   const bool split = queries <= kQueryTile && pool_.threads() > 1 && segments > split_segments;
   for (std::uint32_t head = 0; head < layout_.kv_heads; ++head) {
     if (split) {
       const auto first = static_cast<std::uint32_t>(partials_.size());
       for (std::uint32_t s = 0; s < segments; s += split_segments)
-        tasks_.push_back({run, head, 0, queries, s, std::min(split_segments, segments - s), first + s});
+        tasks_.push_back({run, head, 0, queries, begin + s, std::min(split_segments, segments - s), first + s});
       partials_.resize(partials_.size() + segments);
-      splits_.push_back({{run, head, 0, queries, 0, segments, first}, first});
+      splits_.push_back({{run, head, 0, queries, begin, segments, first}, first});
       continue;
     }
     for (std::uint32_t q = 0; q < queries; q += kTilesPerTask * kQueryTile) {
       const std::uint32_t count = std::min(kTilesPerTask * kQueryTile, queries - q);
       const std::uint32_t last_position = r.first_position + (q + count - 1) / group_;
-      tasks_.push_back({run, head, q, count, 0, last_position / kSegmentTokens + 1, kWhole});
+      const std::uint32_t from = first_segment(r, q);
+      tasks_.push_back({run, head, q, count, from, last_position / kSegmentTokens + 1 - from, kWhole});
     }
   }
 }
@@ -75,6 +86,7 @@ void Attention::fill_tile(const Task& task, std::uint32_t tile, std::uint32_t la
   input.tile = {input.q,
                 input.limits,
                 queries,
+                window_,
                 run.blocks.data(),
                 layout_.k_offset(layer, task.kv_head),
                 layout_.v_offset(layer, task.kv_head),
@@ -105,10 +117,11 @@ void Attention::run_whole(const Task& task, std::uint32_t layer, const float* q,
     states[t].out = memory + std::size_t{t} * tile_floats();
     std::fill_n(states[t].sum, kQueryTile, 0.0f);
   }
-  for (std::uint32_t s = 0; s < task.segments; ++s)
+  for (std::uint32_t s = task.first_segment; s < task.first_segment + task.segments; ++s)
     for (std::uint32_t t = 0; t < tiles; ++t) {
       const cpu::AttentionTile& tile = inputs[t].tile;
       if (tile.limits[tile.queries - 1] <= s * kSegmentTokens) continue;
+      if (s < first_segment(runs_[task.run], task.first_query + t * kQueryTile)) continue;
       kernels_.attend(tile, s, next);
       kernels_.fold(states[t], next, tile.queries, layout_.head_dim);
     }

@@ -22,12 +22,15 @@ struct RowRun {
 // Causal attention of a step's rows over paged KV. Query vectors that read the same K/V head (the rows of a run times
 // the query heads of a group) are taken 12 at a time, several such tiles pass over one segment of keys while it is in
 // L1. Long single rows are cut into segments instead, computed by several threads and merged in order; a result does
-// not depend on which of the two happened.
+// not depend on which of the two happened. With a window a query sees only the last keys, and segments before it are
+// left out; segments are of absolute positions all the same.
 class Attention {
  public:
-  Attention(const cpu::KernelTable& kernels, ThreadPool& pool, KvLayout layout, std::uint32_t heads);
+  // `window` tokens that a query sees, itself the last; 0: all.
+  Attention(const cpu::KernelTable& kernels, ThreadPool& pool, KvLayout layout, std::uint32_t heads,
+            std::uint32_t window);
 
-  // How the work is cut; the same for every layer of a step.
+  // How the work is cut; the same for every layer of a step that has this window.
   void plan(std::span<const RowRun> runs);
   // out(row, heads * head_dim) from q(row, ...), q scaled already; row distances in floats.
   void run(std::uint32_t layer, const float* q, std::size_t q_stride, float* out, std::size_t out_stride);
@@ -51,6 +54,7 @@ class Attention {
   static constexpr std::uint32_t kWhole = ~0u;
   static constexpr std::uint32_t kTilesPerTask = 8;
 
+  std::uint32_t first_segment(const RowRun& run, std::uint32_t query) const;
   void plan_run(std::uint32_t run, std::uint32_t split_segments);
   void fill_tile(const Task& task, std::uint32_t tile, std::uint32_t layer, const float* q, std::size_t q_stride,
                  TileInput& input) const;
@@ -65,7 +69,7 @@ class Attention {
   const cpu::KernelTable& kernels_;
   ThreadPool& pool_;
   const KvLayout layout_;
-  const std::uint32_t group_;
+  const std::uint32_t group_, window_;
   std::vector<RowRun> runs_;
   std::vector<Task> tasks_;
   std::vector<Split> splits_;

@@ -1,7 +1,6 @@
 #include "engine/cpu/forward.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "storage/base/assert.h"
 
@@ -12,6 +11,21 @@ using cpu::kPanelColumns;
 using cpu::kTileRows;
 
 constexpr std::uint32_t kInlineRows = 2;  // so few that starting threads costs more than it saves
+
+// Plain loops: one addition an element, the same in every kernel class.
+void add_to(float* x, const std::vector<float>& values) {
+  for (std::size_t i = 0; i < values.size(); ++i) x[i] += values[i];
+}
+
+void scale_by(float* x, std::size_t count, float scale) {
+  if (scale == 1.0f) return;
+  for (std::size_t i = 0; i < count; ++i) x[i] *= scale;
+}
+
+std::optional<RopeTable> local_rope_of(const ModelConfig& config, std::uint32_t positions) {
+  if (config.sliding_window == 0) return std::nullopt;
+  return RopeTable(config.local_rope, config.rope_dim, {}, positions);
+}
 
 std::size_t whole_panels(std::size_t columns) { return (columns + kPanelColumns - 1) / kPanelColumns * kPanelColumns; }
 
@@ -24,8 +38,10 @@ Forward::Forward(const PackedModel& model, const cpu::KernelTable& kernels, Thre
       kernels_(kernels),
       pool_(pool),
       layout_(KvLayout::of(model.config, block_tokens)),
-      attention_(kernels, pool, layout_, model.config.heads),
-      rope_(config_.rope, config_.rope_dim, {}, positions),
+      attention_(kernels, pool, layout_, model.config.heads, 0),
+      local_attention_(kernels, pool, layout_, model.config.heads, model.config.sliding_window),
+      rope_(config_.rope, config_.rope_dim, model.rope_divisors, positions),
+      local_rope_(local_rope_of(model.config, positions)),
       q_columns_(whole_panels(std::size_t{config_.heads} * config_.head_dim)),
       kv_columns_(whole_panels(config_.kv_dim())),
       hidden_columns_(whole_panels(config_.hidden)),
@@ -46,7 +62,7 @@ void Forward::for_rows(RowTask&& task) {
 void Forward::run(std::span<const ForwardRun> runs) {
   plan(runs);
   embed(runs);
-  turn(runs);
+  spread_angles(runs);
   for (std::uint32_t layer = 0; layer < config_.layers; ++layer) {
     attention_block(layer, runs);
     feed_forward_block(model_.layers[layer]);
@@ -63,6 +79,7 @@ void Forward::plan(std::span<const ForwardRun> runs) {
   }
   rows_ = static_cast<std::uint32_t>(places_.size());
   attention_.plan(row_runs_);
+  if (local_rope_) local_attention_.plan(row_runs_);
   x_.reserve(rows_ * hidden_columns_);
   normalized_.reserve(rows_ * hidden_columns_);
   q_.reserve(rows_ * q_columns_);
@@ -70,32 +87,45 @@ void Forward::plan(std::span<const ForwardRun> runs) {
   v_.reserve(rows_ * kv_columns_);
   attended_.reserve(rows_ * q_columns_);
   gated_.reserve(rows_ * ffn_columns_);
-  cosines_.reserve(std::size_t{rows_} * config_.head_dim);
-  sines_.reserve(std::size_t{rows_} * config_.head_dim);
 }
 
 void Forward::embed(std::span<const ForwardRun> runs) {
   for_rows([&](std::uint32_t row) {
     const auto [run, index] = places_[row];
-    model_.token_embd.unpack_column(static_cast<std::uint32_t>(runs[run].ids[index]),
-                                    {x_.data() + row * hidden_columns_, config_.hidden});
+    float* x = x_.data() + row * hidden_columns_;
+    model_.token_embd.unpack_column(static_cast<std::uint32_t>(runs[run].ids[index]), {x, config_.hidden});
+    scale_by(x, config_.hidden, config_.embedding_scale);
   });
 }
 
-void Forward::turn(std::span<const ForwardRun> runs) {
+// Adjacent pairs want their cosine twice and their sine with both signs; halves read the tables as they are.
+void Forward::spread_angles(std::span<const ForwardRun> runs) {
+  if (config_.rope_pairing == RopePairing::halves) return;
+  const std::uint32_t kinds = local_rope_ ? 2 : 1;
+  cosines_.reserve(std::size_t{kinds} * rows_ * config_.head_dim);
+  sines_.reserve(std::size_t{kinds} * rows_ * config_.head_dim);
   for_rows([&](std::uint32_t row) {
     const auto [run, index] = places_[row];
     const std::uint32_t position = runs[run].first_position + index;
-    float* cosines = cosines_.data() + std::size_t{row} * config_.head_dim;
-    float* sines = sines_.data() + std::size_t{row} * config_.head_dim;
-    std::fill_n(cosines, config_.head_dim, 1.0f);  // dimensions past rope_dim stay as they are
-    std::fill_n(sines, config_.head_dim, 0.0f);
-    for (std::uint32_t i = 0; i < rope_.pairs(); ++i) {
-      cosines[2 * i] = cosines[2 * i + 1] = rope_.cosines(position)[i];
-      sines[2 * i + 1] = rope_.sines(position)[i];
-      sines[2 * i] = -sines[2 * i + 1];
+    for (std::uint32_t kind = 0; kind < kinds; ++kind) {
+      const RopeTable& table = rope_table(kind == 1);
+      float* cosines = cosines_.data() + angles_at(kind == 1, row);
+      float* sines = sines_.data() + angles_at(kind == 1, row);
+      std::fill_n(cosines, config_.head_dim, 1.0f);  // dimensions past rope_dim stay as they are
+      std::fill_n(sines, config_.head_dim, 0.0f);
+      for (std::uint32_t i = 0; i < table.pairs(); ++i) {
+        cosines[2 * i] = cosines[2 * i + 1] = table.cosines(position)[i];
+        sines[2 * i + 1] = table.sines(position)[i];
+        sines[2 * i] = -sines[2 * i + 1];
+      }
     }
   });
+}
+
+Forward::Angles Forward::angles(bool local, std::uint32_t row, std::uint32_t position) const {
+  if (config_.rope_pairing == RopePairing::halves)
+    return {rope_table(local).cosines(position).data(), rope_table(local).sines(position).data()};
+  return {cosines_.data() + angles_at(local, row), sines_.data() + angles_at(local, row)};
 }
 
 void Forward::normalize(const std::vector<float>& weight) {
@@ -115,27 +145,57 @@ void Forward::attention_block(std::uint32_t layer, std::span<const ForwardRun> r
   multiply(kernels_, pool_, hidden_in_,
            {{&w.wq, q_.data(), q_columns_}, {&w.wk, k_.data(), kv_columns_}, {&w.wv, v_.data(), kv_columns_}});
   rotate_and_store(layer, runs);
-  attention_.run(layer, q_.data(), q_columns_, attended_.data(), q_columns_);
+  Attention& attention = config_.is_local(layer) ? local_attention_ : attention_;
+  attention.run(layer, q_.data(), q_columns_, attended_.data(), q_columns_);
   const PackedMatrix* outputs[] = {&w.wo};
   attended_in_.shape(rows_, config_.heads * config_.head_dim, outputs);
   for_rows([&](std::uint32_t row) { attended_in_.set_row(kernels_, row, attended_.data() + row * q_columns_); });
-  multiply(kernels_, pool_, attended_in_, {{&w.wo, x_.data(), hidden_columns_, true}});
+  add_product(attended_in_, w.wo, w.bo, w.attn_post_norm);
+}
+
+void Forward::add_product(const Activations& in, const PackedMatrix& matrix, const std::vector<float>& bias,
+                          const std::vector<float>& post_norm) {
+  if (bias.empty() && post_norm.empty()) {
+    multiply(kernels_, pool_, in, {{&matrix, x_.data(), hidden_columns_, true}});
+    return;
+  }
+  multiply(kernels_, pool_, in, {{&matrix, normalized_.data(), hidden_columns_}});
+  for_rows([&](std::uint32_t row) {
+    float* x = x_.data() + row * hidden_columns_;
+    float* product = normalized_.data() + row * hidden_columns_;
+    add_to(product, bias);
+    if (!post_norm.empty()) kernels_.rms_norm(product, post_norm.data(), config_.hidden, config_.rms_epsilon, product);
+    for (std::uint32_t i = 0; i < config_.hidden; ++i) x[i] += product[i];
+  });
 }
 
 void Forward::rotate_and_store(std::uint32_t layer, std::span<const ForwardRun> runs) {
-  const float scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim));
+  const PackedLayer& w = model_.layers[layer];
   for_rows([&](std::uint32_t row) {
-    const float* cosines = cosines_.data() + std::size_t{row} * config_.head_dim;
-    const float* sines = sines_.data() + std::size_t{row} * config_.head_dim;
-    float* q = q_.data() + row * q_columns_;
-    float* k = k_.data() + row * kv_columns_;
-    for (std::uint32_t h = 0; h < config_.heads; ++h)
-      kernels_.rope(q + h * config_.head_dim, cosines, sines, config_.head_dim, scale);
-    for (std::uint32_t h = 0; h < config_.kv_heads; ++h)
-      kernels_.rope(k + h * config_.head_dim, cosines, sines, config_.head_dim, 1.0f);
     const auto [run, index] = places_[row];
-    store_kv(layer, runs[run], index, k, v_.data() + row * kv_columns_);
+    const Angles turn = angles(config_.is_local(layer), row, runs[run].first_position + index);
+    float* k = k_.data() + row * kv_columns_;
+    float* v = v_.data() + row * kv_columns_;
+    finish_heads(q_.data() + row * q_columns_, config_.heads, w.bq, w.q_norm, turn, config_.attention_scale);
+    finish_heads(k, config_.kv_heads, w.bk, w.k_norm, turn, 1.0f);
+    add_to(v, w.bv);
+    store_kv(layer, runs[run], index, k, v);
   });
+}
+
+void Forward::finish_heads(float* x, std::uint32_t heads, const std::vector<float>& bias,
+                           const std::vector<float>& norm, Angles turn, float scale) const {
+  const std::uint32_t dim = config_.head_dim, rope_dim = config_.rope_dim;
+  add_to(x, bias);
+  for (std::uint32_t h = 0; h < heads; ++h, x += dim) {
+    if (!norm.empty()) kernels_.rms_norm(x, norm.data(), dim, config_.rms_epsilon, x);
+    if (config_.rope_pairing == RopePairing::adjacent) {
+      kernels_.rope(x, turn.cosines, turn.sines, dim, scale);
+    } else {
+      kernels_.rope_halves(x, turn.cosines, turn.sines, rope_dim / 2, scale);
+      scale_by(x + rope_dim, dim - rope_dim, scale);
+    }
+  }
 }
 
 void Forward::store_kv(std::uint32_t layer, const ForwardRun& run, std::uint32_t index, const float* k,
@@ -157,11 +217,11 @@ void Forward::feed_forward_block(const PackedLayer& w) {
   const PackedMatrix* inputs[] = {&w.w_gate, &w.w_up};
   hidden_in_.shape(rows_, config_.hidden, inputs);
   normalize(w.ffn_norm);
-  multiply_gated(kernels_, pool_, hidden_in_, w.w_gate, w.w_up, gated_.data(), ffn_columns_);
+  multiply_gated(kernels_, pool_, config_.activation, hidden_in_, w.w_gate, w.w_up, gated_.data(), ffn_columns_);
   const PackedMatrix* outputs[] = {&w.w_down};
   gated_in_.shape(rows_, config_.ffn, outputs);
   for_rows([&](std::uint32_t row) { gated_in_.set_row(kernels_, row, gated_.data() + row * ffn_columns_); });
-  multiply(kernels_, pool_, gated_in_, {{&w.w_down, x_.data(), hidden_columns_, true}});
+  add_product(gated_in_, w.w_down, {}, w.ffn_post_norm);
 }
 
 const float* Forward::logits(std::span<const std::uint32_t> rows) {

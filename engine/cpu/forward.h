@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -36,29 +37,48 @@ class Forward {
   std::size_t logits_stride() const { return std::size_t{model_.output.panels()} * cpu::kPanelColumns; }
 
  private:
+  // A row's cosines and sines, as the kernel of the model's pairing reads them.
+  struct Angles {
+    const float *cosines, *sines;
+  };
+
   void embed(std::span<const ForwardRun> runs);
   void plan(std::span<const ForwardRun> runs);
-  void turn(std::span<const ForwardRun> runs);  // the rows' cosines and sines
+  void spread_angles(std::span<const ForwardRun> runs);
   void attention_block(std::uint32_t layer, std::span<const ForwardRun> runs);
   void feed_forward_block(const PackedLayer& layer);
   void normalize(const std::vector<float>& weight);  // x_ into hidden_in_
+  // x_ += post_norm(in . matrix + bias); bias and norm may be empty.
+  void add_product(const Activations& in, const PackedMatrix& matrix, const std::vector<float>& bias,
+                   const std::vector<float>& post_norm);
   void rotate_and_store(std::uint32_t layer, std::span<const ForwardRun> runs);
+  // Bias, norm of each head, RoPE and scale of one row's queries or keys.
+  void finish_heads(float* x, std::uint32_t heads, const std::vector<float>& bias, const std::vector<float>& norm,
+                    Angles angles, float scale) const;
+  Angles angles(bool local, std::uint32_t row, std::uint32_t position) const;
   void store_kv(std::uint32_t layer, const ForwardRun& run, std::uint32_t index, const float* k, const float* v);
   template <class RowTask>
   void for_rows(RowTask&& task);  // in parallel, tiles of 8 rows
+
+  const RopeTable& rope_table(bool local) const { return local ? *local_rope_ : rope_; }
+  std::size_t angles_at(bool local, std::uint32_t row) const {
+    return (std::size_t{local ? rows_ : 0} + row) * config_.head_dim;
+  }
 
   const PackedModel& model_;
   const ModelConfig& config_;
   const cpu::KernelTable& kernels_;
   ThreadPool& pool_;
   const KvLayout layout_;
-  Attention attention_;
+  Attention attention_, local_attention_;
   const RopeTable rope_;
+  const std::optional<RopeTable> local_rope_;  // of a model with layers that have a window
   std::uint32_t rows_ = 0;
   std::vector<RowRun> row_runs_;
   std::vector<std::pair<std::uint32_t, std::uint32_t>> places_;              // (rows) run, index in it
   const std::size_t q_columns_, kv_columns_, hidden_columns_, ffn_columns_;  // rounded up to whole panels
-  AlignedBuffer<float> x_, normalized_, q_, k_, v_, attended_, gated_, cosines_, sines_, selected_, logits_;
+  AlignedBuffer<float> x_, normalized_, q_, k_, v_, attended_, gated_, selected_, logits_;
+  AlignedBuffer<float> cosines_, sines_;  // ([global, local], rows, head_dim) for adjacent pairs
   Activations hidden_in_, attended_in_, gated_in_, output_in_;
 };
 

@@ -72,14 +72,38 @@ struct V {
   static I load_bytes(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
   static I low_nibbles(I v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
   static I high_nibbles(I v) { return _mm256_and_si256(_mm256_srli_epi16(v, 4), _mm256_set1_epi8(15)); }
+  template <int kLeft>
+  static I move_left(I v) {
+    if constexpr (kLeft >= 0) return _mm256_slli_epi16(v, kLeft);
+    return _mm256_srli_epi16(v, kLeft < 0 ? -kLeft : 0);
+  }
+  template <uint32_t kMask>  // of each byte
+  static I or_masked(I v, I bits) {
+    return _mm256_or_si256(v, _mm256_and_si256(bits, _mm256_set1_epi8(kMask)));
+  }
+  static I load_u8(const uint8_t* p) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  }
+  static I load_i8(const uint8_t* p) {
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  }
+  static I sub_int(I a, I b) { return _mm256_sub_epi32(a, b); }
+  template <int kBy>
+  static I shift_right(I v) {
+    return _mm256_srai_epi32(v, kBy);
+  }
   static I four_bytes(const uint8_t* p) {
     int32_t value;
     __builtin_memcpy(&value, p, sizeof value);
     return _mm256_set1_epi32(value);
   }
-  template <uint32_t R>
-  static void dots_unsigned4(const I* weights, const uint8_t* x, I* dots) {
-    for (uint32_t r = 0; r < R; ++r) dots[r] = dot_unsigned4(weights, x + r * kGroup);
+  // Adds the dot products of R rows with kSlots slots of unsigned weights of less than 8 bits.
+  template <uint32_t R, uint32_t kBits, uint32_t kSlots>
+  static void add_dots(const I* weights, const uint8_t* x, I* dots) {
+    constexpr uint32_t kAtOnce = slots_in_int16(kBits) < kSlots ? slots_in_int16(kBits) : kSlots;
+    for (uint32_t r = 0; r < R; ++r)
+      for (uint32_t i = 0; i < kSlots; i += kAtOnce)
+        dots[r] = add_int(dots[r], dot<kAtOnce>(weights + i, x + r * kGroup + i * 4));
   }
   template <uint32_t R>
   static void dots_biased8(const I* weights, const uint8_t* x, const uint8_t*, I* dots) {
@@ -87,9 +111,12 @@ struct V {
   }
 
  private:
-  static I dot_unsigned4(const I* weights, const uint8_t* x) {
-    I sum = zero_int();  // int16: 8 * 2 * 15 * 127 < 32768
-    for (uint32_t i = 0; i < 8; ++i)
+  // The int16 sums of so many slots do not overflow: 8 * 2 * 15 * 127, 4 * 2 * 31 * 127 and 2 * 2 * 63 * 127 < 32768.
+  static constexpr uint32_t slots_in_int16(uint32_t bits) { return bits == 4 ? 8 : bits == 5 ? 4 : 2; }
+  template <uint32_t kSlots>
+  static I dot(const I* weights, const uint8_t* x) {
+    I sum = zero_int();
+    for (uint32_t i = 0; i < kSlots; ++i)
       sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(weights[i], four_bytes(x + i * 4)));
     return _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
   }
@@ -110,6 +137,6 @@ struct V {
 
 }  // namespace
 
-const KernelTable kAvx2Kernels = make_table("avx2");
+constinit const KernelTable kAvx2Kernels = make_table("avx2");
 
 }  // namespace kvasir::cpu

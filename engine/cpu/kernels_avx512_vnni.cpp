@@ -11,16 +11,16 @@ namespace {
 #include "engine/cpu/avx512_lanes.inc"
 
 struct V : Avx512 {
-  // R rows of 32 activations each. A dot product instruction waits four cycles for the one before and two could start
-  // in each, so about eight sums grow side by side: those of the rows, or several for each row (integers add up exactly
-  // in any order).
-  template <uint32_t R>
+  // Adds the dot products of R rows with kSlots slots of unsigned weights. A dot product instruction waits four cycles
+  // for the one before and two could start in each, so about eight sums grow side by side: those of the rows, or
+  // several for each row (integers add up exactly in any order).
+  template <uint32_t R, uint32_t kBits, uint32_t kSlots>
   static void add_dots(const I* weights, const uint8_t* x, I* dots) {
     constexpr uint32_t kSums = R <= 2 ? 4 : R <= 4 ? 2 : 1;
     I sums[kSums][R];
     for (uint32_t s = 0; s < kSums; ++s)
       for (uint32_t r = 0; r < R; ++r) sums[s][r] = s == 0 ? dots[r] : zero_int();
-    for (uint32_t i = 0; i < 8; ++i)
+    for (uint32_t i = 0; i < kSlots; ++i)
       for (uint32_t r = 0; r < R; ++r)
         sums[i % kSums][r] = _mm512_dpbusd_epi32(sums[i % kSums][r], weights[i], four_bytes(x + r * kGroup + i * 4));
     for (uint32_t width = kSums / 2; width > 0; width /= 2)
@@ -28,16 +28,11 @@ struct V : Avx512 {
         for (uint32_t r = 0; r < R; ++r) sums[s][r] = add_int(sums[s][r], sums[s + width][r]);
     for (uint32_t r = 0; r < R; ++r) dots[r] = sums[0][r];
   }
-  template <uint32_t R>
-  static void dots_unsigned4(const I* weights, const uint8_t* x, I* dots) {
-    for (uint32_t r = 0; r < R; ++r) dots[r] = zero_int();
-    add_dots<R>(weights, x, dots);
-  }
   // Weights are stored + 128; `biases` are -128 * the sum of each row's x.
   template <uint32_t R>
   static void dots_biased8(const I* weights, const uint8_t* x, const uint8_t* biases, I* dots) {
     for (uint32_t r = 0; r < R; ++r) dots[r] = four_bytes(biases + r * 4);
-    add_dots<R>(weights, x, dots);
+    add_dots<R, 8, 8>(weights, x, dots);
   }
 };
 
@@ -45,6 +40,6 @@ struct V : Avx512 {
 
 }  // namespace
 
-const KernelTable kAvx512VnniKernels = make_table("avx512_vnni");
+constinit const KernelTable kAvx512VnniKernels = make_table("avx512_vnni");
 
 }  // namespace kvasir::cpu

@@ -130,24 +130,52 @@ struct V {
   static I high_nibbles(const I& a) {
     return each_int([&](uint32_t i) { return (a.v[i] >> 4) & 0x0F0F0F0F; });
   }
-  template <uint32_t R>
-  static void dots_unsigned4(const I* weights, const uint8_t* x, I* dots) {
-    for (uint32_t r = 0; r < R; ++r) dots[r] = dot(weights, x + r * kGroup, 0);
+  template <int kLeft>  // what crosses bytes is masked away by or_masked
+  static I move_left(const I& a) {
+    return each_int([&](uint32_t i) {
+      const uint32_t bits = static_cast<uint32_t>(a.v[i]);
+      return static_cast<int32_t>(kLeft >= 0 ? bits << (kLeft & 31) : bits >> (-kLeft & 31));
+    });
+  }
+  template <uint32_t kMask>  // of each byte
+  static I or_masked(const I& a, const I& bits) {
+    return each_int([&](uint32_t i) { return a.v[i] | (bits.v[i] & static_cast<int32_t>(kMask * 0x01010101u)); });
+  }
+  static I load_u8(const uint8_t* p) {
+    return each_int([&](uint32_t i) { return static_cast<int32_t>(p[i]); });
+  }
+  static I load_i8(const uint8_t* p) {
+    return each_int([&](uint32_t i) { return static_cast<int32_t>(static_cast<int8_t>(p[i])); });
+  }
+  static I four_bytes(const uint8_t* p) {
+    int32_t value;
+    __builtin_memcpy(&value, p, sizeof value);
+    return each_int([&](uint32_t) { return value; });
+  }
+  static I sub_int(const I& a, const I& b) {
+    return each_int([&](uint32_t i) { return a.v[i] - b.v[i]; });
+  }
+  template <int kBy>
+  static I shift_right(const I& a) {
+    return each_int([&](uint32_t i) { return a.v[i] >> kBy; });
+  }
+  // Adds the dot products of R rows with kSlots slots of unsigned weights.
+  template <uint32_t R, uint32_t kBits, uint32_t kSlots>
+  static void add_dots(const I* weights, const uint8_t* x, I* dots) {
+    for (uint32_t r = 0; r < R; ++r) dots[r] = add_int(dots[r], dot<kSlots>(weights, x + r * kGroup));
   }
   template <uint32_t R>
   static void dots_biased8(const I* weights, const uint8_t* x, const uint8_t* biases, I* dots) {
-    for (uint32_t r = 0; r < R; ++r) {
-      int32_t bias;
-      __builtin_memcpy(&bias, biases + r * 4, sizeof bias);
-      dots[r] = dot(weights, x + r * kGroup, bias);
-    }
+    for (uint32_t r = 0; r < R; ++r) dots[r] = four_bytes(biases + r * 4);
+    add_dots<R, 8, 8>(weights, x, dots);
   }
 
  private:
-  static I dot(const I* weights, const uint8_t* x, int32_t start) {
+  template <uint32_t kSlots>
+  static I dot(const I* weights, const uint8_t* x) {
     return each_int([&](uint32_t lane) {
-      int32_t sum = start;
-      for (uint32_t i = 0; i < kGroup; ++i) {
+      int32_t sum = 0;
+      for (uint32_t i = 0; i < kSlots * 4; ++i) {
         const int32_t w = (weights[i / 4].v[lane] >> (i % 4 * 8)) & 255;
         sum += w * static_cast<int8_t>(x[i]);
       }
@@ -194,6 +222,6 @@ struct V {
 
 }  // namespace
 
-const KernelTable kScalarKernels = make_table("scalar");
+constinit const KernelTable kScalarKernels = make_table("scalar");
 
 }  // namespace kvasir::cpu

@@ -115,8 +115,9 @@ void multiply(const cpu::KernelTable& kernels, ThreadPool& pool, const Activatio
   });
 }
 
-void multiply_gated(const cpu::KernelTable& kernels, ThreadPool& pool, const Activations& x, const PackedMatrix& gate,
-                    const PackedMatrix& up, float* out, std::size_t out_stride) {
+void multiply_gated(const cpu::KernelTable& kernels, ThreadPool& pool, Activation activation, const Activations& x,
+                    const PackedMatrix& gate, const PackedMatrix& up, float* out, std::size_t out_stride) {
+  const auto activate_mul = activation == Activation::silu ? kernels.silu_mul : kernels.gelu_mul;
   constexpr std::uint32_t kRows = 64;  // of gate and up at a time: 8 KiB on the stack
   const std::size_t tile_bytes = std::max(x.tile_bytes(gate.type()), x.tile_bytes(up.type()));
   const Cut c = cut(x.rows(), gate.panels(), tile_bytes, pool.threads());
@@ -136,7 +137,7 @@ void multiply_gated(const cpu::KernelTable& kernels, ThreadPool& pool, const Act
           g.out_stride = kPanelColumns;
           kernels.gemm[static_cast<std::uint32_t>(matrix.type())](g);
         }
-        kernels.silu_mul(factors[0], factors[1], rows, out + row * out_stride + panel * kPanelColumns, out_stride);
+        activate_mul(factors[0], factors[1], rows, out + row * out_stride + panel * kPanelColumns, out_stride);
       }
   });
 }

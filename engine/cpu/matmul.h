@@ -8,6 +8,7 @@
 #include "engine/cpu/kernels.h"
 #include "engine/cpu/packed_matrix.h"
 #include "engine/cpu/thread_pool.h"
+#include "engine/model/model_config.h"
 
 namespace kvasir {
 
@@ -44,8 +45,8 @@ struct Product {
 void multiply(const cpu::KernelTable& kernels, ThreadPool& pool, const Activations& x,
               std::initializer_list<Product> products);
 
-// out = silu(x . gate) * (x . up), without storing the factors. `out` has room for panels() * 16 columns a row.
-void multiply_gated(const cpu::KernelTable& kernels, ThreadPool& pool, const Activations& x, const PackedMatrix& gate,
-                    const PackedMatrix& up, float* out, std::size_t out_stride);
+// out = activation(x . gate) * (x . up), without storing the factors. `out` has room for panels() * 16 columns a row.
+void multiply_gated(const cpu::KernelTable& kernels, ThreadPool& pool, Activation activation, const Activations& x,
+                    const PackedMatrix& gate, const PackedMatrix& up, float* out, std::size_t out_stride);
 
 }  // namespace kvasir

@@ -23,12 +23,15 @@ class WeightMemory {
 };
 
 // A weight {in, out} repacked into panels of 16 output columns (the last one padded with zeros), each contiguous and in
-// the order in which a kernel reads it. For each group of 32 along K:
-//   q4_1  4 x [16 columns][4 bytes]: byte b of slot i has elements 4 i + b (low nibble) and 16 + 4 i + b (high); then
-//   f16
-//         scales [16], f16 minima [16]; 320 bytes
-//   q8_0  8 x [16 columns][4 bytes]: byte b of slot i has element 4 i + b, plus 128; then f16 scales [16]; 544 bytes
-// f16, bf16, f32: [k][16 columns].
+// the order in which a kernel reads it. Float types: [k][16 columns]. Quantized types, for each group of 32 along K:
+//   weights  8 slots [16 columns][4 bytes], byte b of slot i being element 4 i + b of the column, unsigned. Of 8 bits
+//            all of them; of fewer 4 x 64 bytes, slot i in the low and slot i + 4 in the high nibbles
+//   planes   the bits above the nibbles, [16 columns][4 bytes] as a slot: 5 bits one plane, slot i's in bit i; 6 bits
+//            two, slot i's in bits 2 (i % 4) and up of plane i / 4
+//   scales   f16 [16 columns], then f16 minima [16] of types that have them
+// Types with super-blocks have before each 8 groups their f16 factors [16] (and of the minima [16]), and in the groups
+// scales (u8, or of 16 elements each two rows of int8) and minima (u8) [16], to be multiplied by these. Every type is
+// as long as in the file or a few percent longer; no bit of it is lost.
 class PackedMatrix {
  public:
   static std::size_t packed_bytes(const GgufTensor& tensor);

@@ -44,16 +44,26 @@ std::size_t total_bytes(const ModelTensors& t) {
   return bytes;
 }
 
-std::vector<float> floats_of(const GgufTensor& tensor) {
-  std::vector<float> values(tensor.data.size() / sizeof(float));
-  std::memcpy(values.data(), tensor.data.data(), values.size() * sizeof(float));
+// Empty where there is no tensor.
+std::vector<float> floats_of(const GgufTensor* tensor) {
+  if (tensor == nullptr) return {};
+  std::vector<float> values(tensor->data.size() / sizeof(float));
+  std::memcpy(values.data(), tensor->data.data(), values.size() * sizeof(float));
   return values;
 }
 
 PackedLayer pack_layer(const LayerTensors& t, Packer& packer) {
   PackedLayer layer;
-  layer.attn_norm = floats_of(*t.attn_norm);
-  layer.ffn_norm = floats_of(*t.ffn_norm);
+  layer.attn_norm = floats_of(t.attn_norm);
+  layer.ffn_norm = floats_of(t.ffn_norm);
+  layer.attn_post_norm = floats_of(t.attn_post_norm);
+  layer.ffn_post_norm = floats_of(t.ffn_post_norm);
+  layer.bq = floats_of(t.bq);
+  layer.bk = floats_of(t.bk);
+  layer.bv = floats_of(t.bv);
+  layer.bo = floats_of(t.bo);
+  layer.q_norm = floats_of(t.q_norm);
+  layer.k_norm = floats_of(t.k_norm);
   layer.wq = packer.pack(*t.wq);  // in the order of use: a step reads the memory front to back
   layer.wk = packer.pack(*t.wk);
   layer.wv = packer.pack(*t.wv);
@@ -80,7 +90,8 @@ Result<PackedModel> pack_model(const GgufFile& file, const ModelConfig& config) 
     model.layers.push_back(pack_layer(layer, packer));
     file.drop_pages();
   }
-  model.output_norm = floats_of(*tensors.output_norm);
+  model.output_norm = floats_of(tensors.output_norm);
+  model.rope_divisors = tensors.rope_divisors();
   model.token_embd = packer.pack(*tensors.token_embd);
   model.output = tensors.output == tensors.token_embd ? model.token_embd : packer.pack(*tensors.output);
   file.drop_pages();

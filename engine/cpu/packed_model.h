@@ -11,7 +11,10 @@
 namespace kvasir {
 
 struct PackedLayer {
-  std::vector<float> attn_norm, ffn_norm;  // (hidden)
+  std::vector<float> attn_norm, ffn_norm;            // (hidden)
+  std::vector<float> attn_post_norm, ffn_post_norm;  // (hidden), or empty
+  std::vector<float> bq, bk, bv, bo;                 // one for each output of the matrix, or empty
+  std::vector<float> q_norm, k_norm;                 // (head_dim), or empty
   PackedMatrix wq, wk, wv, wo, w_gate, w_up, w_down;
 };
 
@@ -22,6 +25,7 @@ struct PackedModel {
   PackedMatrix token_embd;
   PackedMatrix output;  // token_embd when tied: one copy serves both
   std::vector<float> output_norm;
+  std::vector<float> rope_divisors;  // of the global RoPE's frequencies, or empty
   std::vector<PackedLayer> layers;
 };
 

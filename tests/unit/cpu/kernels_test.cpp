@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -13,6 +14,7 @@
 #include "engine/cpu/cpu_backends.h"
 #include "engine/cpu/kernel_dispatch.h"
 #include "engine/cpu/packed_matrix.h"
+#include "engine/cpu/panel_columns.h"
 #include "engine/model/dequantize.h"
 #include "storage/base/prng.h"
 
@@ -48,27 +50,40 @@ class KernelsTest : public ::testing::TestWithParam<std::string> {
   const KernelTable& scalar_ = *find_kernels("scalar").value();
 };
 
+constexpr PanelType kInt8Types[] = {PanelType::q4_0, PanelType::q4_1, PanelType::q5_0, PanelType::q5_1,
+                                    PanelType::q8_0, PanelType::q4_k, PanelType::q5_k, PanelType::q6_k};
+constexpr PanelType kFloatTypes[] = {PanelType::f16, PanelType::bf16, PanelType::f32};
+bool has_super_blocks(PanelType type) { return cpu::wants_int8(type) && cpu::panel_format(type).super; }
+
+void add_halves(std::vector<std::uint8_t>& bytes, std::uint32_t count, float limit, Random& random) {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::uint16_t bits = f32_to_f16(random.uniform(limit));
+    bytes.push_back(static_cast<std::uint8_t>(bits));
+    bytes.push_back(static_cast<std::uint8_t>(bits >> 8));
+  }
+}
+
 std::vector<std::uint8_t> random_panel(PanelType type, std::uint32_t k, Random& random) {
   std::vector<std::uint8_t> panel;
-  const auto add_half = [&](float value) {
-    const std::uint16_t bits = f32_to_f16(value);
-    panel.push_back(static_cast<std::uint8_t>(bits));
-    panel.push_back(static_cast<std::uint8_t>(bits >> 8));
-  };
-  if (type == PanelType::q4_1 || type == PanelType::q8_0) {
+  if (cpu::wants_int8(type)) {
+    const cpu::PanelFormat format = cpu::panel_format(type);
     for (std::uint32_t g = 0; g < k / cpu::kGroup; ++g) {
-      for (std::uint32_t i = 0; i < 16 * (type == PanelType::q4_1 ? 16 : 32); ++i) panel.push_back(random.byte());
-      for (std::uint32_t i = 0; i < (type == PanelType::q4_1 ? 32u : 16u); ++i) add_half(random.uniform(0.02f));
+      if (g % format.groups() == 0) add_halves(panel, format.header_bytes() / 2, 0.001f, random);
+      const std::uint32_t random_bytes = format.super ? format.group_bytes() : format.scale_offset();
+      for (std::uint32_t i = 0; i < random_bytes; ++i) panel.push_back(random.byte());
+      add_halves(panel, (format.group_bytes() - random_bytes) / 2, 0.02f, random);
     }
+    return panel;
+  }
+  if (type == PanelType::f16) {
+    add_halves(panel, k * 16, 0.1f, random);
     return panel;
   }
   for (std::uint32_t i = 0; i < k * 16; ++i) {
     const float value = random.uniform(0.1f);
     std::uint32_t bits;
     std::memcpy(&bits, &value, 4);
-    if (type == PanelType::f16) add_half(value);
     if (type == PanelType::bf16) bits >>= 16;
-    if (type == PanelType::f16) continue;
     for (std::uint32_t b = 0; b < (type == PanelType::f32 ? 4u : 2u); ++b)
       panel.push_back(static_cast<std::uint8_t>(bits >> (8 * b)));
   }
@@ -91,88 +106,166 @@ std::vector<std::uint8_t> tiles_of(const KernelTable& quantizer, PanelType type,
   return memory;
 }
 
-TEST_P(KernelsTest, GemmOfAnyRowsEqualsScalar) {
+class GemmTest : public ::testing::TestWithParam<std::tuple<std::string, PanelType>> {
+ protected:
+  std::vector<float> multiply(const KernelTable& kernels, const std::uint8_t* panel, const std::uint8_t* tiles,
+                              std::size_t tile_bytes, std::uint32_t k, std::uint32_t rows, std::vector<float> out,
+                              std::size_t stride, bool add) const {
+    kernels.gemm[static_cast<std::uint32_t>(type_)]({panel, tiles, tile_bytes, k, rows, out.data(), stride, add});
+    return out;
+  }
+  const PanelType type_ = std::get<1>(GetParam());
+  const KernelTable& kernels_ = *find_kernels(std::get<0>(GetParam())).value();
+  const KernelTable& scalar_ = *find_kernels("scalar").value();
+};
+
+TEST_P(GemmTest, AnyRowsEqualScalar) {
   Random random(1);
-  for (const PanelType type : {PanelType::q4_1, PanelType::q8_0, PanelType::f16, PanelType::bf16, PanelType::f32})
-    for (const std::uint32_t k : {32u, 96u, 576u}) {
-      constexpr std::uint32_t kRows = 19;
-      const std::vector<std::uint8_t> panel = random_panel(type, k, random);
-      const std::vector<float> x = random.floats(kRows * k, 3.0f);
-      std::size_t tile_bytes = 0;
-      const std::vector<std::uint8_t> tiles = tiles_of(scalar_, type, kRows, k, x, tile_bytes);
-      const std::vector<float> start = random.floats(kRows * 20);
-      for (const bool add : {false, true}) {
-        std::vector<float> truth = start;
-        const auto slot = static_cast<std::uint32_t>(type);
-        scalar_.gemm[slot]({panel.data(), tiles.data(), tile_bytes, k, kRows, truth.data(), 20, add});
-        for (std::uint32_t rows = 1; rows <= kRows; ++rows) {
-          std::vector<float> out = start;
-          kernels_.gemm[slot]({panel.data(), tiles.data(), tile_bytes, k, rows, out.data(), 20, add});
-          std::vector<float> expected = start;
-          std::copy_n(truth.begin(), rows * 20, expected.begin());
-          ASSERT_EQ(bytes_of(out), bytes_of(expected)) << "type " << slot << " k " << k << " rows " << rows;
-        }
-      }
-    }
-}
-
-// The extremes of the integers: -128 weights, 255 nibbles, activations of +-127.
-TEST_P(KernelsTest, IntegerDotsDoNotSaturate) {
-  for (const PanelType type : {PanelType::q4_1, PanelType::q8_0})
-    for (const int weight : {0, 1, 128, 255})
-      for (const float sign : {1.0f, -1.0f}) {
-        constexpr std::uint32_t kK = 64;
-        Random random(2);
-        std::vector<std::uint8_t> panel = random_panel(type, kK, random);
-        const std::size_t group = panel.size() / 2, weights = type == PanelType::q4_1 ? 256 : 512;
-        for (std::size_t g = 0; g < 2; ++g)
-          std::fill_n(panel.begin() + static_cast<std::ptrdiff_t>(g * group), weights,
-                      static_cast<std::uint8_t>(weight));
-        const std::vector<float> x(kK, sign);
-        std::size_t tile_bytes = 0;
-        const std::vector<std::uint8_t> tiles = tiles_of(kernels_, type, 1, kK, x, tile_bytes);
-        std::vector<float> out(16), truth(16);
-        const auto slot = static_cast<std::uint32_t>(type);
-        kernels_.gemm[slot]({panel.data(), tiles.data(), tile_bytes, kK, 1, out.data(), 16, false});
-        scalar_.gemm[slot]({panel.data(), tiles.data(), tile_bytes, kK, 1, truth.data(), 16, false});
-        EXPECT_EQ(bytes_of(out), bytes_of(truth)) << "type " << slot << " weight " << weight;
-      }
-}
-
-TEST_P(KernelsTest, GemmIsTheDotProduct) {
-  Random random(3);
-  constexpr std::uint32_t kK = 96, kColumns = 37;  // a last panel of 5 columns
-  for (const TensorType type :
-       {TensorType::q4_1, TensorType::q8_0, TensorType::f16, TensorType::bf16, TensorType::f32}) {
-    std::vector<std::byte> file(row_bytes(type, kK) * kColumns);
-    for (std::byte& b : file) b = static_cast<std::byte>(random.byte() & 0xBF);  // no exponent of a not-a-number
-    for (std::size_t at = 0; type == TensorType::q4_1 && at < file.size(); at += 20)
-      for (std::size_t i : {1u, 3u}) file[at + i] &= std::byte{0xA7};  // scales about one
-    for (std::size_t at = 0; type == TensorType::q8_0 && at < file.size(); at += 34) file[at + 1] &= std::byte{0xA7};
-    for (std::size_t at = 3; type == TensorType::f32 && at < file.size(); at += 4) file[at] = std::byte{0x3E};
-    for (std::size_t at = 1; type == TensorType::bf16 && at < file.size(); at += 2) file[at] = std::byte{0x3E};
-    const GgufTensor tensor{"w", {kK, kColumns}, static_cast<std::uint32_t>(type), file};
-    WeightMemory memory(PackedMatrix::packed_bytes(tensor));
-    const PackedMatrix matrix = PackedMatrix::pack(tensor, memory.bytes());
-    ASSERT_EQ(matrix.panels(), 3u);
-    const std::vector<float> x = random.floats(kK, 2.0f);
+  for (const std::uint32_t k : has_super_blocks(type_) ? std::vector{256u, 768u} : std::vector{32u, 96u, 576u}) {
+    constexpr std::uint32_t kRows = 19;
+    const std::vector<std::uint8_t> panel = random_panel(type_, k, random);
+    ASSERT_EQ(panel.size(), cpu::panel_bytes(type_, k));
+    const std::vector<float> x = random.floats(kRows * k, 3.0f);
     std::size_t tile_bytes = 0;
-    const std::vector<std::uint8_t> tiles = tiles_of(kernels_, matrix.type(), 1, kK, x, tile_bytes);
-    for (std::uint32_t c = 0; c < kColumns; ++c) {
-      std::vector<float> row(kK), unpacked(kK);
-      dequantize_row(tensor, c, row);
-      matrix.unpack_column(c, unpacked);
-      ASSERT_EQ(bytes_of(unpacked), bytes_of(row)) << tensor_type_name(tensor.type) << " column " << c;
-      double truth = 0, scale = 0;
-      for (std::uint32_t i = 0; i < kK; ++i) truth += double{row[i]} * x[i], scale += std::abs(double{row[i]});
-      float out[16];
-      kernels_.gemm[static_cast<std::uint32_t>(matrix.type())](
-          {matrix.panel(c / 16), tiles.data(), tile_bytes, kK, 1, out, 16, false});
-      EXPECT_NEAR(out[c % 16], truth, scale * (cpu::wants_int8(matrix.type()) ? 0.01 : 1e-5))
-          << tensor_type_name(tensor.type);
+    const std::vector<std::uint8_t> tiles = tiles_of(scalar_, type_, kRows, k, x, tile_bytes);
+    const std::vector<float> start = random.floats(kRows * 20);
+    for (const bool add : {false, true}) {
+      const std::vector<float> truth =
+          multiply(scalar_, panel.data(), tiles.data(), tile_bytes, k, kRows, start, 20, add);
+      for (std::uint32_t rows = 1; rows <= kRows; ++rows) {
+        std::vector<float> expected = start;
+        std::copy_n(truth.begin(), rows * 20, expected.begin());
+        const std::vector<float> out =
+            multiply(kernels_, panel.data(), tiles.data(), tile_bytes, k, rows, start, 20, add);
+        ASSERT_EQ(bytes_of(out), bytes_of(expected)) << "k " << k << " rows " << rows;
+      }
     }
   }
 }
+
+// The extremes of the integers: the least and greatest weights and 8-bit scales, activations of +-127.
+TEST_P(GemmTest, IntegersDoNotSaturate) {
+  if (!cpu::wants_int8(type_)) GTEST_SKIP() << "no integers in this type";
+  const cpu::PanelFormat format = cpu::panel_format(type_);
+  for (const int byte : {0, 1, 127, 128, 255})
+    for (const float sign : {1.0f, -1.0f}) {
+      constexpr std::uint32_t kK = 256;
+      Random random(2);
+      std::vector<std::uint8_t> panel = random_panel(type_, kK, random);
+      std::size_t at = 0;
+      for (std::uint32_t g = 0; g < kK / cpu::kGroup; ++g, at += format.group_bytes()) {
+        if (g % format.groups() == 0) at += format.header_bytes();
+        std::fill_n(&panel[at], format.super ? format.group_bytes() : format.scale_offset(),
+                    static_cast<std::uint8_t>(byte));
+      }
+      const std::vector<float> x(kK, sign);
+      std::size_t tile_bytes = 0;
+      const std::vector<std::uint8_t> tiles = tiles_of(kernels_, type_, 1, kK, x, tile_bytes);
+      const std::vector<float> zeros(16);
+      EXPECT_EQ(bytes_of(multiply(kernels_, panel.data(), tiles.data(), tile_bytes, kK, 1, zeros, 16, false)),
+                bytes_of(multiply(scalar_, panel.data(), tiles.data(), tile_bytes, kK, 1, zeros, 16, false)))
+          << byte;
+    }
+}
+
+// Columns of a file with random weights: scales about one, and a few of zero.
+std::vector<std::byte> random_rows(TensorType type, std::uint32_t k, std::uint32_t columns, Random& random) {
+  std::vector<std::byte> file(row_bytes(type, k) * columns);
+  for (std::byte& b : file) b = static_cast<std::byte>(random.byte());
+  const std::size_t block = block_bytes(type);
+  const auto set_half = [&](std::size_t offset, std::byte mask, std::byte value) {  // of every block
+    for (std::size_t at = offset + 1; at < file.size(); at += block) file[at] = (file[at] & mask) | value;
+  };
+  switch (type) {
+    case TensorType::f32:
+      for (std::size_t at = 3; at < file.size(); at += 4) file[at] = std::byte{0x3E};
+      break;
+    case TensorType::bf16:
+      set_half(0, std::byte{0}, std::byte{0x3E});
+      break;
+    case TensorType::q6_k:
+      set_half(208, std::byte{0x83}, std::byte{0x24});
+      break;
+    case TensorType::q4_1:
+    case TensorType::q5_1:
+    case TensorType::q4_k:
+    case TensorType::q5_k:
+      set_half(2, std::byte{0x83}, std::byte{0x24});
+      [[fallthrough]];
+    default:
+      set_half(0, std::byte{0x83}, std::byte{0x24});
+  }
+  std::fill_n(file.begin(), block, std::byte{0});
+  return file;
+}
+
+TEST_P(GemmTest, IsTheDotProductOfTheFilesWeights) {
+  constexpr TensorType kTypes[] = {TensorType::q4_0, TensorType::q4_1, TensorType::q5_0, TensorType::q5_1,
+                                   TensorType::q8_0, TensorType::q4_k, TensorType::q5_k, TensorType::q6_k,
+                                   TensorType::f16,  TensorType::bf16, TensorType::f32};
+  const TensorType type = kTypes[static_cast<std::size_t>(type_)];
+  Random random(3);
+  const std::uint32_t k = has_super_blocks(type_) ? 512 : 96, columns = 37;  // a last panel of 5 columns
+  const std::vector<std::byte> file = random_rows(type, k, columns, random);
+  const GgufTensor tensor{"w", {k, columns}, static_cast<std::uint32_t>(type), file};
+  WeightMemory memory(PackedMatrix::packed_bytes(tensor));
+  const PackedMatrix matrix = PackedMatrix::pack(tensor, memory.bytes());
+  ASSERT_EQ(matrix.type(), type_);
+  ASSERT_EQ(matrix.panels(), 3u);
+  const std::vector<float> x = random.floats(k, 2.0f);
+  std::size_t tile_bytes = 0;
+  const std::vector<std::uint8_t> tiles = tiles_of(kernels_, type_, 1, k, x, tile_bytes);
+  for (std::uint32_t c = 0; c < columns; ++c) {
+    std::vector<float> row(k), unpacked(k);
+    dequantize_row(tensor, c, row);
+    matrix.unpack_column(c, unpacked);
+    ASSERT_EQ(bytes_of(unpacked), bytes_of(row)) << "column " << c;
+    double truth = 0, scale = 0;
+    for (std::uint32_t i = 0; i < k; ++i) truth += double{row[i]} * x[i], scale += std::abs(double{row[i]});
+    const auto out =
+        multiply(kernels_, matrix.panel(c / 16), tiles.data(), tile_bytes, k, 1, std::vector<float>(16), 16, false);
+    EXPECT_NEAR(out[c % 16], truth, scale * (cpu::wants_int8(type_) ? 0.01 : 1e-5)) << "column " << c;
+  }
+}
+
+// On activations that int8 holds exactly the quantized products are those of the file's weights to float's precision.
+TEST_P(GemmTest, ExactActivationsGiveFloatPrecision) {
+  if (!cpu::wants_int8(type_)) GTEST_SKIP() << "float types are exact in the test above";
+  Random random(4);
+  const std::uint32_t k = 768;
+  const std::vector<std::uint8_t> panel = random_panel(type_, k, random);
+  std::vector<float> x(k);
+  for (std::uint32_t i = 0; i < k; ++i) x[i] = i % 32 == 0 ? 127.0f : static_cast<float>(random.byte() % 255) - 127.0f;
+  std::size_t tile_bytes = 0;
+  const std::vector<std::uint8_t> tiles = tiles_of(kernels_, type_, 1, k, x, tile_bytes);
+  const auto out = multiply(kernels_, panel.data(), tiles.data(), tile_bytes, k, 1, std::vector<float>(16), 16, false);
+  for (std::uint32_t c = 0; c < 16; ++c) {
+    std::vector<float> row(k);
+    unpack_column(type_, panel.data(), c, row);
+    double truth = 0, scale = 0;
+    for (std::uint32_t i = 0; i < k; ++i) truth += double{row[i]} * x[i], scale += std::abs(double{row[i]} * x[i]);
+    EXPECT_NEAR(out[c], truth, scale * 1e-6) << c;
+  }
+}
+
+std::string panel_name(PanelType type) {
+  constexpr const char* kNames[] = {"q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k",
+                                    "q5_k", "q6_k", "f16",  "bf16", "f32"};
+  return kNames[static_cast<std::size_t>(type)];
+}
+
+std::vector<PanelType> all_types() {
+  std::vector<PanelType> types(std::begin(kInt8Types), std::end(kInt8Types));
+  types.insert(types.end(), std::begin(kFloatTypes), std::end(kFloatTypes));
+  return types;
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, GemmTest,
+                         ::testing::Combine(::testing::ValuesIn(available_kernel_classes()),
+                                            ::testing::ValuesIn(all_types())),
+                         [](const auto& test) {
+                           return std::get<0>(test.param) + "_" + panel_name(std::get<1>(test.param));
+                         });
 
 TEST_P(KernelsTest, RowOperationsEqualScalar) {
   Random random(4);
@@ -185,10 +278,19 @@ TEST_P(KernelsTest, RowOperationsEqualScalar) {
     kernels_.silu_mul(x.data(), up.data(), n / 16, a.data(), 16);
     scalar_.silu_mul(x.data(), up.data(), n / 16, b.data(), 16);
     EXPECT_EQ(bytes_of(a), bytes_of(b));
+    kernels_.gelu_mul(x.data(), up.data(), n / 16, a.data(), 16);
+    scalar_.gelu_mul(x.data(), up.data(), n / 16, b.data(), 16);
+    EXPECT_EQ(bytes_of(a), bytes_of(b));
     a = b = x;
     kernels_.rope(a.data(), w.data(), up.data(), n, 0.125f);
     scalar_.rope(b.data(), w.data(), up.data(), n, 0.125f);
     EXPECT_EQ(bytes_of(a), bytes_of(b));
+    for (const std::uint32_t pairs : {n / 2, n / 4 + 3}) {  // also a rest that fills no vector
+      a = b = x;
+      kernels_.rope_halves(a.data(), w.data(), up.data(), pairs, 0.125f);
+      scalar_.rope_halves(b.data(), w.data(), up.data(), pairs, 0.125f);
+      EXPECT_EQ(bytes_of(a), bytes_of(b));
+    }
     const std::size_t bytes = n / cpu::kGroup * cpu::kTileGroupBytes;
     std::vector<std::uint8_t> ta(bytes, 0xFF), tb(bytes, 0xFF);
     for (const std::uint32_t row : {0u, 5u}) {
@@ -223,6 +325,32 @@ TEST_P(KernelsTest, SiluIsNearTheTruthAndFiniteEverywhere) {
   }
 }
 
+TEST_P(KernelsTest, GeluIsNearTheTruthAndFiniteEverywhere) {
+  std::vector<float> x, up(16 * 64, 1.0f), out(16 * 64);
+  for (int i = 0; i < 16 * 64; ++i) x.push_back(static_cast<float>(i - 512) / 32.0f);
+  x[0] = -3e4f, x[1] = 3e4f, x[2] = -1e20f, x[3] = 1e20f;
+  kernels_.gelu_mul(x.data(), up.data(), 64, out.data(), 16);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double v = x[i], u = std::sqrt(2 / M_PI) * (v + 0.044715 * v * v * v);
+    EXPECT_NEAR(out[i], v / (1 + std::exp(-2 * u)), std::abs(v) * 1e-6) << x[i];
+  }
+}
+
+TEST_P(KernelsTest, RopeHalvesTurnsThePairs) {
+  Random random(8);
+  for (const std::uint32_t pairs : {8u, 32u, 40u}) {
+    const std::vector<float> x = random.floats(2 * pairs + 16), angles = random.floats(pairs, 3.0f);
+    std::vector<float> cosines(pairs), sines(pairs), turned = x;
+    for (std::uint32_t i = 0; i < pairs; ++i) cosines[i] = std::cos(angles[i]), sines[i] = std::sin(angles[i]);
+    kernels_.rope_halves(turned.data(), cosines.data(), sines.data(), pairs, 0.5f);
+    for (std::uint32_t i = 0; i < pairs; ++i) {
+      EXPECT_NEAR(turned[i], 0.5 * (x[i] * cosines[i] - x[pairs + i] * sines[i]), 1e-6);
+      EXPECT_NEAR(turned[pairs + i], 0.5 * (x[i] * sines[i] + x[pairs + i] * cosines[i]), 1e-6);
+    }
+    EXPECT_EQ(bytes_of(turned.data() + 2 * pairs, 64), bytes_of(x.data() + 2 * pairs, 64));  // the rest stays
+  }
+}
+
 TEST_P(KernelsTest, HalvesAreRoundedAsTheFormatSaysAndFinite) {
   Random random(5);
   std::vector<float> x = {
@@ -247,6 +375,7 @@ TEST_P(KernelsTest, HalvesAreRoundedAsTheFormatSaysAndFinite) {
 
 struct AttentionCase {
   std::uint32_t head_dim, block_tokens, queries, keys;  // keys: of the last query; each query before sees one less
+  std::uint32_t window = 0;
 };
 
 struct AttentionInput {
@@ -266,7 +395,10 @@ struct AttentionInput {
     q = random.floats(std::size_t{c.head_dim} * cpu::kQuerySlots);
     for (std::uint32_t i = 0; i < c.queries; ++i)
       limits.push_back(std::max(1u, c.keys + i + 1 > c.queries ? c.keys + i + 1 - c.queries : 1));
-    tile = {q.data(), limits.data(), c.queries, table.data(), 0, head_halves * 2, c.block_tokens, c.head_dim};
+    tile = {q.data(), limits.data(), c.queries, c.window, table.data(), 0, head_halves * 2, c.block_tokens, c.head_dim};
+  }
+  std::uint32_t first_key(std::uint32_t query) const {
+    return shape.window != 0 && limits[query] > shape.window ? limits[query] - shape.window : 0;
   }
   float k(std::uint32_t key, std::uint32_t d) const {
     return at(key, d * shape.block_tokens + key % shape.block_tokens);
@@ -293,7 +425,7 @@ std::vector<float> attend_all(const KernelTable& kernels, const AttentionInput& 
   const std::uint32_t dim = in.shape.head_dim;
   std::vector<float> state_out(cpu::kQueryTile * dim), next_out(cpu::kQueryTile * dim), out(in.shape.queries * dim);
   cpu::AttentionPartial state{{}, {}, state_out.data()}, next{{}, {}, next_out.data()};
-  for (std::uint32_t s = 0; s * cpu::kSegmentTokens < in.limits.back(); ++s) {
+  for (std::uint32_t s = in.first_key(0) / cpu::kSegmentTokens; s * cpu::kSegmentTokens < in.limits.back(); ++s) {
     kernels.attend(in.tile, s, next);
     kernels.fold(state, next, in.shape.queries, dim);
   }
@@ -306,14 +438,16 @@ TEST_P(KernelsTest, AttentionEqualsScalarAndTheTruth) {
   for (const AttentionCase& c :
        {AttentionCase{64, 32, 12, 300}, AttentionCase{64, 32, 3, 1}, AttentionCase{16, 16, 1, 128},
         AttentionCase{48, 64, 7, 129}, AttentionCase{128, 128, 12, 140}, AttentionCase{256, 16, 5, 33},
-        AttentionCase{80, 32, 11, 257}, AttentionCase{64, 16, 2, 17}}) {
+        AttentionCase{80, 32, 11, 257}, AttentionCase{64, 16, 2, 17}, AttentionCase{64, 32, 12, 300, 100},
+        AttentionCase{256, 32, 12, 700, 512}, AttentionCase{16, 16, 5, 132, 3}, AttentionCase{32, 64, 12, 20, 16},
+        AttentionCase{48, 128, 9, 260, 1}, AttentionCase{64, 16, 8, 257, 128}}) {
     const AttentionInput in(c, random);
     const std::vector<float> own = attend_all(kernels_, in);
     ASSERT_EQ(bytes_of(own), bytes_of(attend_all(scalar_, in))) << c.head_dim << " " << c.keys;
     for (std::uint32_t i = 0; i < c.queries; ++i) {
       std::vector<double> out(c.head_dim);
       double sum = 0;
-      for (std::uint32_t key = 0; key < in.limits[i]; ++key) {
+      for (std::uint32_t key = in.first_key(i); key < in.limits[i]; ++key) {
         double score = 0;
         for (std::uint32_t d = 0; d < c.head_dim; ++d) score += double{in.q[d * cpu::kQuerySlots + i]} * in.k(key, d);
         sum += std::exp(score);
@@ -328,17 +462,19 @@ TEST_P(KernelsTest, AttentionEqualsScalarAndTheTruth) {
 // A query's bits depend neither on its place in a tile nor on the tile's other queries.
 TEST_P(KernelsTest, AttentionOfAQueryAloneIsTheSame) {
   Random random(7);
-  const AttentionInput in({64, 32, 12, 200}, random);
-  const std::vector<float> together = attend_all(kernels_, in);
-  for (std::uint32_t i = 0; i < 12; ++i) {
-    AttentionInput one = in;
-    one.shape.queries = 1;
-    for (std::uint32_t d = 0; d < 64; ++d) one.q[d * cpu::kQuerySlots] = in.q[d * cpu::kQuerySlots + i];
-    one.limits = {in.limits[i]};
-    one.tile.q = one.q.data();
-    one.tile.limits = one.limits.data();
-    one.tile.queries = 1;
-    ASSERT_EQ(bytes_of(attend_all(kernels_, one)), bytes_of(together.data() + i * 64, 256)) << i;
+  for (const std::uint32_t window : {0u, 50u, 128u}) {
+    const AttentionInput in({64, 32, 12, 264, window}, random);
+    const std::vector<float> together = attend_all(kernels_, in);
+    for (std::uint32_t i = 0; i < 12; ++i) {
+      AttentionInput one = in;
+      one.shape.queries = 1;
+      for (std::uint32_t d = 0; d < 64; ++d) one.q[d * cpu::kQuerySlots] = in.q[d * cpu::kQuerySlots + i];
+      one.limits = {in.limits[i]};
+      one.tile.q = one.q.data();
+      one.tile.limits = one.limits.data();
+      one.tile.queries = 1;
+      ASSERT_EQ(bytes_of(attend_all(kernels_, one)), bytes_of(together.data() + i * 64, 256)) << window << " " << i;
+    }
   }
 }
 
