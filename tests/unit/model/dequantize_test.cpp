@@ -113,6 +113,28 @@ TEST(Dequantize, PlainTypesAndRowsOfATensor) {
   EXPECT_EQ(out, values);
 }
 
+// Random blocks of each type, and what another implementation says they are (tools/golden/tensor_types.py): the same bits.
+TEST(Dequantize, EqualsTheGgufPackage) {
+  const auto file = GgufFile::open(std::string(KVASIR_SOURCE_DIR) + "/tests/golden/types/types.gguf");
+  ASSERT_TRUE(file) << file.error().message;
+  std::size_t types = 0;
+  for (const GgufTensor& tensor : (*file)->tensors()) {
+    const GgufTensor* expected = (*file)->tensor(tensor.name + ".expected");
+    if (expected == nullptr) continue;
+    ++types;
+    ASSERT_EQ(tensor.name, tensor_type_name(tensor.type));
+    std::vector<float> actual(tensor.dims[0]);
+    dequantize_row(tensor, 0, actual);
+    ASSERT_EQ(expected->data.size(), actual.size() * sizeof(float));
+    for (std::size_t i = 0; i < actual.size(); ++i) {
+      std::uint32_t bits = 0;
+      std::memcpy(&bits, expected->data.data() + i * sizeof bits, sizeof bits);
+      ASSERT_EQ(std::bit_cast<std::uint32_t>(actual[i]), bits) << tensor.name << " " << i;
+    }
+  }
+  EXPECT_EQ(types, 9u);  // all but F32 and F16
+}
+
 // The writer of tiny models and the engine were written apart; what one puts down the other reads, to within a step
 // of the type.
 TEST(Dequantize, ReadsWhatTheTestsWrite) {
