@@ -36,4 +36,9 @@ std::string default_model_path() {
                            std::filesystem::path(KVASIR_SOURCE_DIR) / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf");
 }
 
+std::string gemma_model_path() {
+  return existing_or_empty("KVASIR_GEMMA3",
+                           std::filesystem::path(KVASIR_SOURCE_DIR) / "models" / "gemma-3-270m-q4_k_m.gguf");
+}
+
 }  // namespace kvasir::testing

@@ -25,4 +25,7 @@ std::string shared_data_dir();
 // The default model's file when ./run or ./test fetched it (KVASIR_MODEL, or models/ in the checkout); else empty.
 std::string default_model_path();
 
+// Gemma 3 270M when ./test fetched it (KVASIR_GEMMA3, or models/ in the checkout); else empty.
+std::string gemma_model_path();
+
 }  // namespace kvasir::testing

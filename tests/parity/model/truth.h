@@ -22,6 +22,9 @@ struct TruthRow {
   std::vector<double> greedy_margin;  // to the runner-up, at each greedy step
 };
 
+// The rows of a file of JSON lines. Throws when it cannot be read.
+std::vector<TruthRow> read_truth(const std::string& path);
+
 // The rows, or none when the data or the default model is not there; then `why` says what.
 std::vector<TruthRow> load_truth(std::string& why);
 

@@ -1,5 +1,6 @@
 #include "tests/parity/model/truth.h"
 
+#include <filesystem>
 #include <fstream>
 #include <stdexcept>
 
@@ -41,19 +42,23 @@ TruthRow read_row(const Value& json) {
 
 }  // namespace
 
-std::vector<TruthRow> load_truth(std::string& why) {
-  const std::string path = testing::shared_data_dir() + "/logits/smollm2_q4_1_public.jsonl";
+std::vector<TruthRow> read_truth(const std::string& path) {
   std::ifstream file(path);
-  if (!file) why = "no " + path;
-  if (testing::default_model_path().empty()) why = "the default model was not fetched";
+  if (!file) throw std::runtime_error("no " + path);
   std::vector<TruthRow> rows;
-  std::string line;
-  while (why.empty() && std::getline(file, line)) {
+  for (std::string line; std::getline(file, line);) {
     auto json = parse_json(line);
     if (!json) throw std::runtime_error(json.error().message);
     rows.push_back(read_row(*json));
   }
   return rows;
+}
+
+std::vector<TruthRow> load_truth(std::string& why) {
+  const std::string path = testing::shared_data_dir() + "/logits/smollm2_q4_1_public.jsonl";
+  if (!std::filesystem::exists(path)) why = "no " + path;
+  if (testing::default_model_path().empty()) why = "the default model was not fetched";
+  return why.empty() ? read_truth(path) : std::vector<TruthRow>{};
 }
 
 }  // namespace kvasir::parity
