@@ -74,7 +74,7 @@ std::uint32_t read_global_interval(ConfigReader& reader, std::uint32_t layers) {
 void read_window(ConfigReader& reader, const Architecture& architecture, ModelConfig& config) {
   reader.ignore("rope.freq_base_swa");
   config.local_rope = config.rope;
-  if (!reader.has("attention.sliding_window")) return;
+  if (!reader.is_set("attention.sliding_window")) return;
   const std::uint32_t window = reader.number("attention.sliding_window", kContextMax);
   if (architecture.windows_in_runs) {
     config.sliding_window = window;
@@ -165,6 +165,11 @@ void hash_config(Sha256& hash, const ModelConfig& config) {
 }  // namespace
 
 Result<ModelConfig> read_model_config(const GgufFile& file) {
+  const std::string_view type = file.get_string("general.type").value_or("model");
+  if (type != "model") {
+    return error(ErrorCode::unsupported,
+                 "model: general.type is \"" + std::string(type) + "\": this file is no model by itself");
+  }
   ModelConfig config;
   config.architecture = file.get_string("general.architecture").value_or("");
   config.name = file.get_string("general.name").value_or("");

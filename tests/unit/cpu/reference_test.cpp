@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -226,6 +227,35 @@ TEST(Reference, ThreadsAndBlockSizesChangeNoBit) {
   for (const std::uint32_t threads : {2u, 3u, 7u}) EXPECT_EQ(Rig({}, threads).logits(ids, 50), expected);
   for (const std::uint32_t block_tokens : {1u, 32u, 128u})
     EXPECT_EQ(Rig({}, 2, block_tokens).logits(ids, 50), expected);
+}
+
+// Windows, norms, biases, scalings: of every architecture, whatever the steps, the threads and the blocks.
+TEST(Reference, NothingChangesABitInAnyFamily) {
+  for (const testing::TinyFamily& family : testing::tiny_families()) {
+    const Rig rig(family.spec);
+    const Ids ids = random_ids(140, 12);
+    const std::vector<float> whole = rig.logits(ids, 140);
+    EXPECT_TRUE(std::all_of(whole.begin(), whole.end(), [](float x) { return std::isfinite(x); })) << family.name;
+    EXPECT_EQ(rig.logits(ids, 1, 20), whole) << family.name;
+    EXPECT_EQ(rig.logits(ids, 33, 20), whole) << family.name;
+    EXPECT_EQ(Rig(family.spec, 3, 8).logits(ids, 50), whole) << family.name;
+  }
+}
+
+// What a window hides has no say: prompts that differ only there give the same bits, once past two layers' reach.
+TEST(Reference, AWindowHidesWhatIsBeforeIt) {
+  TinyModelSpec spec;
+  spec.sliding_window = 10;  // of both layers: position p is decided by p - 18 .. p
+  const Rig rig(spec);
+  Ids ids = random_ids(60, 13);
+  const std::vector<float> before = rig.logits(ids, 60);
+  ids[20] = (ids[20] + 1) % 512;
+  const std::vector<float> after = rig.logits(ids, 60);
+  for (std::size_t position = 0; position < 60; ++position) {
+    const auto from = static_cast<std::ptrdiff_t>(position * 512);
+    const bool same = std::equal(before.begin() + from, before.begin() + from + 512, after.begin() + from);
+    EXPECT_EQ(same, position < 20 || position > 38) << position;
+  }
 }
 
 TEST(Reference, NeighboursInABatchChangeNoBit) {

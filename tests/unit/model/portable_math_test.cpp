@@ -84,5 +84,49 @@ TEST(Rope, TableHoldsTurnsOfEveryPosition) {
   }
 }
 
+TEST(Rope, LinearScalingStretchesPositions) {
+  const RopeTable plain(RopeConfig{}, 16, {}, 100);
+  const RopeTable linear(RopeConfig{.scaling = RopeScaling::linear, .factor = 4}, 16, {}, 400);
+  for (std::uint32_t position = 0; position < 100; ++position) {
+    for (std::uint32_t i = 0; i < 8; ++i) {
+      EXPECT_NEAR(linear.cosines(4 * position)[i], plain.cosines(position)[i], 1e-7);
+      EXPECT_NEAR(linear.sines(4 * position)[i], plain.sines(position)[i], 1e-7);
+    }
+  }
+}
+
+TEST(Rope, DivisorsDivideFrequencies) {
+  const std::vector<float> divisors = {1.0f, 2.0f, 8.0f, 4.0f};
+  const RopeTable plain(RopeConfig{}, 8, {}, 64), divided(RopeConfig{}, 8, divisors, 64 * 8);
+  for (std::uint32_t position = 0; position < 64; ++position) {
+    for (std::uint32_t i = 0; i < 4; ++i) {
+      const std::uint32_t later = position * static_cast<std::uint32_t>(divisors[i]);
+      EXPECT_NEAR(divided.cosines(later)[i], plain.cosines(position)[i], 1e-7);
+    }
+  }
+}
+
+// The pairs that turn more than beta_fast times within the original context stay, those that turn less than beta_slow
+// times are slowed by the factor, and there is a ramp between; all cosines and sines are multiplied.
+TEST(Rope, YarnKeepsFastPairsAndStretchesSlowOnes) {
+  const RopeConfig yarn{
+      .base = 10000, .scaling = RopeScaling::yarn, .factor = 8, .original_context = 2048, .attention_factor = 1.25f};
+  constexpr std::uint32_t kDim = 128;
+  const RopeTable table(yarn, kDim, {}, 2);
+  const double turns_at_zero = 2048 / (2 * M_PI);
+  const double low = std::floor(kDim / 2.0 * std::log(turns_at_zero / 32) / std::log(10000.0));
+  const double high = std::ceil(kDim / 2.0 * std::log(turns_at_zero) / std::log(10000.0));
+  ASSERT_GT(low, 4);
+  ASSERT_LT(high, 60);
+  for (std::uint32_t i = 0; i < kDim / 2; ++i) {
+    const double plain = std::pow(10000.0, -2.0 * i / kDim);
+    const double stretched = i <= low ? 0 : i >= high ? 1 : (i - low) / (high - low);
+    const double frequency = plain * (1 - stretched) + plain / 8 * stretched;
+    EXPECT_NEAR(table.cosines(1)[i], 1.25 * std::cos(frequency), 2e-7) << i;
+    EXPECT_NEAR(table.sines(1)[i], 1.25 * std::sin(frequency), 2e-7) << i;
+    EXPECT_EQ(table.cosines(0)[i], 1.25f);
+  }
+}
+
 }  // namespace
 }  // namespace kvasir
