@@ -28,7 +28,8 @@ BLOCKS = 6
 def random_blocks(random, name):
     elements, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[name]]
     if name == "BF16":
-        return random.standard_normal(64, dtype=np.float32).view(np.uint32).__rshift__(16).astype(np.uint16).view(np.uint8)
+        bits = random.standard_normal(64, dtype=np.float32).view(np.uint32) >> 16
+        return bits.astype(np.uint16).view(np.uint8)
     blocks = random.integers(0, 256, (BLOCKS, size), dtype=np.uint8)
     for at in HALVES[name]:
         blocks[:, at : at + 2] = random.standard_normal((BLOCKS, 1)).astype(np.float16).view(np.uint8)

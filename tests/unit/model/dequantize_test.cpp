@@ -113,7 +113,8 @@ TEST(Dequantize, PlainTypesAndRowsOfATensor) {
   EXPECT_EQ(out, values);
 }
 
-// Random blocks of each type, and what another implementation says they are (tools/golden/tensor_types.py): the same bits.
+// Random blocks of each type, and what another implementation says they are (tools/golden/tensor_types.py): the same
+// bits.
 TEST(Dequantize, EqualsTheGgufPackage) {
   const auto file = GgufFile::open(std::string(KVASIR_SOURCE_DIR) + "/tests/golden/types/types.gguf");
   ASSERT_TRUE(file) << file.error().message;
