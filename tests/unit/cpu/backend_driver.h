@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -102,6 +103,16 @@ inline std::vector<TokenId> random_ids(std::size_t count, std::uint32_t vocabula
 // The bytes of floats, so that a comparison sees every bit.
 inline std::string bits_of(std::span<const float> values) {
   return std::string(reinterpret_cast<const char*>(values.data()), values.size_bytes());
+}
+
+// Root mean square of own - truth as a part of that of truth.
+inline double relative_error(std::span<const float> own, std::span<const float> truth) {
+  double difference = 0, whole = 0;
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    difference += (double{own[i]} - truth[i]) * (double{own[i]} - truth[i]);
+    whole += double{truth[i]} * truth[i];
+  }
+  return std::sqrt(difference / whole);
 }
 
 }  // namespace kvasir::testing

@@ -119,6 +119,8 @@ class GemmTest : public ::testing::TestWithParam<std::tuple<std::string, PanelTy
   const KernelTable& scalar_ = *find_kernels("scalar").value();
 };
 
+class Int8GemmTest : public GemmTest {};  // of quantized types only
+
 TEST_P(GemmTest, AnyRowsEqualScalar) {
   Random random(1);
   for (const std::uint32_t k : has_super_blocks(type_) ? std::vector{256u, 768u} : std::vector{32u, 96u, 576u}) {
@@ -144,8 +146,7 @@ TEST_P(GemmTest, AnyRowsEqualScalar) {
 }
 
 // The extremes of the integers: the least and greatest weights and 8-bit scales, activations of +-127.
-TEST_P(GemmTest, IntegersDoNotSaturate) {
-  if (!cpu::wants_int8(type_)) GTEST_SKIP() << "no integers in this type";
+TEST_P(Int8GemmTest, IntegersDoNotSaturate) {
   const cpu::PanelFormat format = cpu::panel_format(type_);
   for (const int byte : {0, 1, 127, 128, 255})
     for (const float sign : {1.0f, -1.0f}) {
@@ -229,8 +230,7 @@ TEST_P(GemmTest, IsTheDotProductOfTheFilesWeights) {
 }
 
 // On activations that int8 holds exactly the quantized products are those of the file's weights to float's precision.
-TEST_P(GemmTest, ExactActivationsGiveFloatPrecision) {
-  if (!cpu::wants_int8(type_)) GTEST_SKIP() << "float types are exact in the test above";
+TEST_P(Int8GemmTest, ExactActivationsGiveFloatPrecision) {
   Random random(4);
   const std::uint32_t k = 768;
   const std::vector<std::uint8_t> panel = random_panel(type_, k, random);
@@ -254,18 +254,22 @@ std::string panel_name(PanelType type) {
   return kNames[static_cast<std::size_t>(type)];
 }
 
-std::vector<PanelType> all_types() {
-  std::vector<PanelType> types(std::begin(kInt8Types), std::end(kInt8Types));
-  types.insert(types.end(), std::begin(kFloatTypes), std::end(kFloatTypes));
-  return types;
+std::string case_name(const ::testing::TestParamInfo<std::tuple<std::string, PanelType>>& test) {
+  return std::get<0>(test.param) + "_" + panel_name(std::get<1>(test.param));
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, GemmTest,
+INSTANTIATE_TEST_SUITE_P(Quantized, GemmTest,
                          ::testing::Combine(::testing::ValuesIn(available_kernel_classes()),
-                                            ::testing::ValuesIn(all_types())),
-                         [](const auto& test) {
-                           return std::get<0>(test.param) + "_" + panel_name(std::get<1>(test.param));
-                         });
+                                            ::testing::ValuesIn(kInt8Types)),
+                         case_name);
+INSTANTIATE_TEST_SUITE_P(Float, GemmTest,
+                         ::testing::Combine(::testing::ValuesIn(available_kernel_classes()),
+                                            ::testing::ValuesIn(kFloatTypes)),
+                         case_name);
+INSTANTIATE_TEST_SUITE_P(Quantized, Int8GemmTest,
+                         ::testing::Combine(::testing::ValuesIn(available_kernel_classes()),
+                                            ::testing::ValuesIn(kInt8Types)),
+                         case_name);
 
 TEST_P(KernelsTest, RowOperationsEqualScalar) {
   Random random(4);
