@@ -18,6 +18,7 @@ constexpr std::uint64_t kKiB = 1ull << 10;
 constexpr std::uint64_t kMiB = 1ull << 20;
 constexpr std::uint64_t kTiB = 1ull << 40;
 constexpr std::uint64_t kConfigBytesMax = 4 * kMiB;
+constexpr double kItlFactorLeast = 1, kItlFactorMost = 1000;
 constexpr std::size_t kNameBytesMax = 128;
 constexpr const char* kNameForm = "1 to 128 letters, digits and . _ - : / characters";
 
@@ -97,6 +98,7 @@ void read_tenant(Section& section, Names& names, std::vector<TenantConfig>& tena
   read_name(section, tenant.name, names.tenants);
   section.list("keys", [&](Section& key) { read_key(key, names, tenant.keys); });
   section.names("namespaces", tenant.namespaces);
+  section.count("weight", tenant.weight, 1, 1000);
   for (const std::string& name : tenant.namespaces) {
     if (names.namespaces.contains(name)) continue;
     section.problem("namespaces", "'" + name + "' is not in the list of namespaces", "a name from namespaces");
@@ -150,6 +152,21 @@ void read_cache(Section& section, CacheConfig& cache) {
   section.section("tiers", [&](Section& tiers) { read_tiers(tiers, cache); });
 }
 
+void read_itl_target(Section& section, LatencyTarget& target) {
+  std::string text;
+  section.text("itl_target", text);
+  if (!section.has("itl_target")) return;
+  const auto factor = parse_factor(text);
+  const auto time = parse_duration(text);
+  if (factor && *factor >= kItlFactorLeast && *factor <= kItlFactorMost) {
+    target = {*factor, {}};
+  } else if (time && *time > milliseconds(0)) {
+    target.time = *time;
+  } else {
+    section.problem("itl_target", "'" + text + "' is no latency", "1x to 1000x, such as 2.5x, or a time such as 50ms");
+  }
+}
+
 void read_limits(Section& section, LimitsConfig& limits) {
   section.bytes("body_bytes", limits.body_bytes, 1 * kKiB, 1024 * kMiB);
   section.bytes("header_bytes", limits.header_bytes, 1u << 10, 1u << 20);
@@ -159,7 +176,7 @@ void read_limits(Section& section, LimitsConfig& limits) {
   section.count("requests_waiting", limits.requests_waiting, 0, 1'000'000);
   section.count("choices", limits.choices, 1, 128);
   section.count("step_tokens", limits.step_tokens, 1, 65'536);
-  section.count("prefill_chunk_tokens", limits.prefill_chunk_tokens, 1, 65'536);
+  read_itl_target(section, limits.itl_target);
   section.count("threads", limits.threads, 0, 1024);
   section.count("io_threads", limits.io_threads, 1, 64);
   for (const auto& [name, value] :
@@ -168,8 +185,6 @@ void read_limits(Section& section, LimitsConfig& limits) {
         std::pair{"request_timeout", &limits.request_timeout}, std::pair{"drain_timeout", &limits.drain_timeout}}) {
     section.duration(name, *value, milliseconds(100));
   }
-  if (limits.prefill_chunk_tokens <= limits.step_tokens) return;
-  section.problem("prefill_chunk_tokens", "is more than step_tokens", "at most step_tokens");
 }
 
 void read_metrics(Section& section, MetricsConfig& metrics) {

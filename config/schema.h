@@ -32,6 +32,7 @@ struct TenantConfig {
   std::string name;
   std::vector<KeyConfig> keys;
   std::vector<std::string> namespaces;  // names from `namespaces`
+  std::uint32_t weight = 1;             // share of the engine while tenants compete
 };
 
 struct NamespaceConfig {
@@ -59,6 +60,12 @@ struct CacheConfig {
   DiskTierSection disk;  // cache.tiers.disk
 };
 
+// How long the gap between two tokens of a running stream may get while prompts prefill beside it.
+struct LatencyTarget {
+  double factor = 2.0;               // "2x": times the gap without them
+  std::chrono::milliseconds time{};  // "50ms": when not zero, this instead
+};
+
 struct LimitsConfig {
   std::uint64_t body_bytes = 32ull << 20;
   std::uint32_t header_bytes = 32u << 10;
@@ -68,7 +75,7 @@ struct LimitsConfig {
   std::uint32_t requests_waiting = 256;  // queued per model; past it 429
   std::uint32_t choices = 16;            // n
   std::uint32_t step_tokens = 512;
-  std::uint32_t prefill_chunk_tokens = 256;
+  LatencyTarget itl_target;
   std::uint32_t threads = 0;  // compute threads; 0: one per core
   std::uint32_t io_threads = 2;
   std::chrono::milliseconds header_timeout{10'000};

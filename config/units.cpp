@@ -57,6 +57,15 @@ std::optional<std::uint64_t> parse_count(std::string_view text) {
   return amount->number;
 }
 
+std::optional<double> parse_factor(std::string_view text) {
+  double factor = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, failure] = std::from_chars(text.data(), end, factor, std::chars_format::fixed);
+  if (failure != std::errc{} || std::string_view(rest, static_cast<std::size_t>(end - rest)) != "x")
+    return std::nullopt;
+  return factor;
+}
+
 std::optional<std::uint64_t> parse_bytes(std::string_view text) {
   auto amount = split_amount(text);
   if (!amount) return std::nullopt;

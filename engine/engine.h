@@ -3,6 +3,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -68,14 +69,30 @@ struct GenerateRequest {
   std::optional<TimePoint> deadline;
 };
 
-struct EngineConfig {
-  std::uint32_t step_tokens_max = 512;           // prefill + decode tokens of one step
-  std::uint32_t prefill_chunk_tokens = 256;      // prefill tokens of one step while decodes run
-  std::uint32_t running_max = 64;                // sequences in the batch
-  std::uint32_t waiting_max = 256;               // past running_max + waiting_max requests alive: queue_full
-  std::uint32_t context_tokens_max = 0;          // 0: the model's
-  std::chrono::milliseconds load_timeout{2000};  // past it a sequence computes what the disk did not bring
+// How long the gap between two tokens of a running stream may get while prompts prefill beside it.
+struct ItlTarget {
+  double factor = 2.0;  // times the gap without them
+  Duration time{};      // when not zero: this instead
 };
+
+struct EngineConfig {
+  std::uint32_t step_tokens_max = 512;                  // prefill + decode tokens of one step
+  ItlTarget itl_target;                                 // bounds the prefill tokens of a step with decodes
+  std::uint32_t running_max = 64;                       // sequences in the batch
+  std::uint32_t waiting_max = 256;                      // past running_max + waiting_max requests alive: queue_full
+  std::uint32_t context_tokens_max = 0;                 // 0: the model's
+  std::chrono::milliseconds load_timeout{2000};         // past it a sequence computes what the disk did not bring
+  std::map<std::string, std::uint32_t> tenant_weights;  // shares of the engine while tenants compete; 1 unless named
+};
+
+// What a tenant has of an engine.
+struct TenantStats {
+  std::string tenant;
+  std::uint64_t tokens_computed = 0;        // prefill and decode
+  std::uint32_t waiting = 0;                // sequences queued
+  std::optional<TimePoint> oldest_waiting;  // when the oldest of them arrived
+};
+inline constexpr std::size_t kTenantStatsMax = 100;  // tenants named in EngineStats; the others together are "other"
 
 struct EngineStats {
   std::uint32_t running = 0, waiting = 0, loading = 0;
@@ -84,6 +101,9 @@ struct EngineStats {
   std::uint64_t prompt_tokens_computed = 0;
   std::uint64_t tokens_recomputed = 0;  // again after a preemption; never in the prompt's accounting
   std::uint64_t tokens_generated = 0;
+  std::uint32_t prefill_budget = 0;            // prefill tokens that the last step might have had
+  std::array<double, 5> step_seconds_parts{};  // StepTimeModel::parts()
+  std::vector<TenantStats> tenants;            // those that ever asked
   PrefixCacheStats cache;
 };
 

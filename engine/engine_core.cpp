@@ -126,6 +126,9 @@ EngineStats EngineCore::stats() const {
   stats.prompt_tokens_computed = counters.prompt_tokens_computed;
   stats.tokens_recomputed = counters.tokens_recomputed;
   stats.tokens_generated = counters.tokens_generated;
+  stats.prefill_budget = scheduler_.prefill_budget();
+  stats.step_seconds_parts = scheduler_.pace().model().parts();
+  stats.tenants = scheduler_.tenants();
   stats.cache = cache_.stats();
   return stats;
 }

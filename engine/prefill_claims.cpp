@@ -1,11 +1,10 @@
 #include "engine/prefill_claims.h"
 
-#include <algorithm>
-
 namespace kvasir {
 
 void PrefillClaims::claim(SequenceId sequence, std::span<const BlockKey> keys) {
   for (const BlockKey& key : keys) owners_.try_emplace(key, sequence);
+  ++version_;
 }
 
 void PrefillClaims::release(SequenceId sequence, std::span<const BlockKey> keys) {
@@ -15,9 +14,16 @@ void PrefillClaims::release(SequenceId sequence, std::span<const BlockKey> keys)
   }
 }
 
-bool PrefillClaims::any_of(std::span<const BlockKey> keys) const {
-  if (owners_.empty()) return false;
-  return std::any_of(keys.begin(), keys.end(), [&](const BlockKey& key) { return owners_.contains(key); });
+std::optional<SequenceId> PrefillClaims::owner(const BlockKey& key) const {
+  const auto at = owners_.find(key);
+  return at == owners_.end() ? std::nullopt : std::optional(at->second);
+}
+
+std::optional<std::size_t> PrefillClaims::last_of(std::span<const BlockKey> keys) const {
+  if (owners_.empty()) return std::nullopt;
+  for (std::size_t i = keys.size(); i > 0; --i)
+    if (owners_.contains(keys[i - 1])) return i - 1;
+  return std::nullopt;
 }
 
 }  // namespace kvasir

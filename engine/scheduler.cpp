@@ -1,12 +1,13 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
-#include <limits>
-#include <map>
 #include <utility>
 
 namespace kvasir {
 namespace {
+
+constexpr double kPatience = 4;          // a prompt is due after so many times what computing it takes
+constexpr std::uint32_t kLeadSteps = 8;  // steps of prefill that a tenant's lead is remembered for
 
 void insert_by_admission(std::vector<Sequence*>& set, Sequence& sequence) {
   const auto later = [&](const Sequence* s) { return s->admission > sequence.admission; };
@@ -16,17 +17,22 @@ void insert_by_admission(std::vector<Sequence*>& set, Sequence& sequence) {
 EngineConfig checked(EngineConfig config) {
   KVASIR_ASSERT(config.step_tokens_max > 0 && config.running_max > 0);
   config.running_max = std::min(config.running_max, config.step_tokens_max);
-  config.prefill_chunk_tokens = std::clamp(config.prefill_chunk_tokens, 1u, config.step_tokens_max);
   return config;
 }
 
 }  // namespace
 
 Scheduler::Scheduler(const EngineConfig& config, PrefixCache& cache, std::uint32_t pool_blocks)
-    : config_(checked(config)), cache_(cache), pool_blocks_(pool_blocks), block_tokens_(cache.config().block_tokens) {}
+    : config_(checked(config)),
+      cache_(cache),
+      pool_blocks_(pool_blocks),
+      block_tokens_(cache.config().block_tokens),
+      shares_(config_.tenant_weights, kLeadSteps * config_.step_tokens_max),
+      pace_(config_.itl_target, config_.step_tokens_max) {}
 
 void Scheduler::add(std::unique_ptr<Sequence> sequence) {
   Sequence& added = *sequence;
+  added.account = shares_.account_of(added.request().tenant);
   const bool is_new = sequences_.emplace(added.id(), std::move(sequence)).second;
   KVASIR_ASSERT(is_new);
   waiting_.push(added);
@@ -34,22 +40,81 @@ void Scheduler::add(std::unique_ptr<Sequence> sequence) {
 
 // --- admission ---
 
-// Who shares a prefix with one that computes it waits for those blocks. A tenant has about one step of prefill admitted
-// at a time, so that nobody's long prompts hold leases early or delay other tenants.
+// Of a tenant's prompts those due first are admitted, about one step of prefill ahead of the next: nobody's long
+// prompts hold leases early, and what comes later and is due sooner still goes first.
 void Scheduler::admit(TimePoint now) {
-  if (waiting_.size() == 0) return;
-  std::map<std::string_view, std::uint32_t> prefill;
-  for (const Sequence* s : running_)
-    if (!s->decoding()) prefill[s->request().tenant] += s->remaining();
+  if (waiting_.size() == 0 || running_.size() + loading_.size() >= config_.running_max) return;
+  look_up_waiting();
+  std::vector<PrefillDemand> admitted = admitted_prefill();
+  std::vector<std::uint64_t> pending(shares_.size());
+  for (const PrefillDemand& demand : admitted) pending[demand.account] += demand.tokens;
+  const auto due_of = [&](const Sequence& s) { return due(s, s.expected_remaining()); };
   const auto may_start = [&](const Sequence& s) {
-    if (claims_.any_of(s.prompt_keys())) return false;
-    return s.admission > 0 || prefill[s.request().tenant] < config_.step_tokens_max;
+    if (s.awaited || s.admission > 0) return !s.awaited;
+    std::uint64_t ahead = 0;
+    for (const PrefillDemand& demand : admitted)
+      if (demand.account == s.account && demand.due <= due_of(s)) ahead += demand.tokens;
+    return ahead < config_.step_tokens_max;
+  };
+  const auto before = [&](const Sequence& a, const Sequence& b) {
+    if (a.account == b.account) return due_of(a) < due_of(b);
+    return shares_.time(a.account, pending[a.account]) < shares_.time(b.account, pending[b.account]);
   };
   while (running_.size() + loading_.size() < config_.running_max) {
-    Sequence* candidate = waiting_.next(may_start);
+    Sequence* candidate = waiting_.next(may_start, before);
     if (!candidate || !try_admit(*candidate, now)) return;
-    prefill[candidate->request().tenant] += candidate->remaining();
+    admitted = admitted_prefill();
+    pending[candidate->account] += candidate->remaining();
+    waiting_.for_each([this](Sequence& s) { awaits_claim(s); });
   }
+}
+
+// What is known of those that wait: whether another computes their prefix, and how much is left to compute.
+void Scheduler::look_up_waiting() {
+  waiting_.for_each([this](Sequence& s) {
+    if (awaits_claim(s) || s.prefix_expected) return;
+    const auto found = cache_.match(s.query());
+    s.prefix_expected = found[0] + found[1];
+  });
+}
+
+bool Scheduler::awaits_claim(Sequence& sequence) {
+  if (sequence.awaited) {
+    if (claims_.owner(*sequence.awaited)) return true;
+    sequence.awaited.reset();
+    sequence.prefix_expected.reset();
+  } else if (sequence.claims_seen == claims_.version()) {
+    return false;
+  }
+  sequence.claims_seen = claims_.version();
+  const std::optional<std::size_t> last = claims_.last_of(sequence.prompt_keys());
+  if (!last) return false;
+  sequence.awaited = sequence.prompt_keys()[*last];
+  sequence.prefix_expected = static_cast<std::uint32_t>(*last + 1) * block_tokens_;
+  return true;
+}
+
+void Scheduler::settle_shares() {
+  std::vector<bool> backlogged(shares_.size());
+  waiting_.for_each([&](const Sequence& s) { backlogged[s.account] = true; });
+  for (const Sequence* s : loading_) backlogged[s->account] = true;
+  for (const Sequence* s : running_)
+    if (!s->decoding()) backlogged[s->account] = true;
+  shares_.settle(backlogged);
+}
+
+TimePoint Scheduler::due(const Sequence& sequence, std::uint32_t remaining) const {
+  const std::chrono::duration<double> patience(kPatience * remaining * pace_.seconds_per_token());
+  return sequence.times.arrived + std::chrono::duration_cast<Duration>(patience);
+}
+
+std::vector<PrefillDemand> Scheduler::admitted_prefill() const {
+  std::vector<PrefillDemand> admitted;
+  const auto add = [&](const Sequence& s, std::uint32_t left) { admitted.push_back({s.account, due(s, left), left}); };
+  for (const Sequence* s : running_)
+    if (!s->decoding()) add(*s, s->remaining());
+  for (const Sequence* s : loading_) add(*s, s->tokens() - std::min(s->tokens(), s->blocks_acquiring * block_tokens_));
+  return admitted;
 }
 
 bool Scheduler::try_admit(Sequence& sequence, TimePoint now) {
@@ -64,7 +129,7 @@ bool Scheduler::try_admit(Sequence& sequence, TimePoint now) {
       no_room_ = attempt;
       return false;
     }
-    waiting_.admitted(sequence);
+    waiting_.remove(sequence);
     sequence.admission = ++admissions_;
     start_running(sequence, std::move(hold), now);
     return true;
@@ -76,7 +141,7 @@ bool Scheduler::try_admit(Sequence& sequence, TimePoint now) {
     no_room_ = attempt;
     return false;
   }
-  waiting_.admitted(sequence);
+  waiting_.remove(sequence);
   sequence.admission = ++admissions_;
   sequence.acquire = acquire;
   sequence.load_started = now;
@@ -142,6 +207,7 @@ void Scheduler::collect_loads(TimePoint now) {
 
 Batch Scheduler::plan(TimePoint now) {
   KVASIR_ASSERT(!step_in_flight_ && in_flight_.empty());
+  settle_shares();
   admit(now);
   Batch batch;
   for (const Scheduled& grant : grant_tokens()) {
@@ -150,50 +216,74 @@ Batch Scheduler::plan(TimePoint now) {
     const std::uint32_t end = ensure_blocks(sequence, grant.end, now);
     if (end == 0) continue;
     sequence.in_step = true;
-    in_flight_.push_back({&sequence, end});
+    in_flight_.push_back({&sequence, end, grant.account});
     batch.sequences.push_back(sequence.input(end));
   }
   step_in_flight_ = !in_flight_.empty();
+  step_started_ = now;
+  account_step();
   return batch;
 }
 
-std::uint32_t Scheduler::prefill_budget(std::uint32_t decodes) const {
-  const std::uint32_t left = config_.step_tokens_max - std::min(decodes, config_.step_tokens_max);
-  return decodes > 0 ? std::min(left, config_.prefill_chunk_tokens) : left;
+// What the planned step computes: for the model of step times, and at whose expense.
+void Scheduler::account_step() {
+  step_load_ = {};
+  for (const Scheduled& scheduled : in_flight_) {
+    const Sequence& sequence = *scheduled.sequence;
+    if (sequence.decoding()) {
+      step_load_.add_decode(scheduled.end);
+    } else {
+      step_load_.add_prefill(sequence.computed(), scheduled.end - sequence.computed());
+    }
+    shares_.charge(scheduled.account, scheduled.end - sequence.computed());
+  }
 }
 
-// Every decode gets its token. What is left for prefill is split evenly between the tenants that have any, earliest
-// admission first within one; what a tenant does not need goes to the others in order of admission.
-std::vector<Scheduler::Scheduled> Scheduler::grant_tokens() const {
+// Every decode gets its token; what is left for prefill is shared out. By admission.
+std::vector<Scheduler::Scheduled> Scheduler::grant_tokens() {
   std::vector<Scheduled> grants;
-  grants.reserve(running_.size());
-  std::map<std::string_view, std::uint32_t> shares;
-  std::uint32_t decodes = 0;
+  std::vector<PrefillDemand> demands;
+  std::vector<Sequence*> prefilling;
+  StepLoad decodes;
   for (Sequence* s : running_) {
-    grants.push_back({s, s->decoding() ? s->tokens() : s->computed()});
+    grants.push_back({s, s->decoding() ? s->tokens() : s->computed(), s->account});
     if (s->decoding()) {
-      ++decodes;
+      decodes.add_decode(s->tokens());
     } else {
-      shares.emplace(s->request().tenant, 0);
+      prefilling.push_back(s);
+      demands.push_back({s->account, due(*s, s->remaining()), s->remaining()});
     }
   }
-  std::uint32_t budget = prefill_budget(decodes);
-  for (auto& [tenant, share] : shares) share = budget / static_cast<std::uint32_t>(shares.size());
+  if (!demands.empty()) {
+    donate(prefilling, demands);
+    const auto first = std::min_element(demands.begin(), demands.end(),
+                                        [](const PrefillDemand& a, const PrefillDemand& b) { return a.due < b.due; });
+    prefill_budget_ = pace_.budget(decodes, prefilling[static_cast<std::size_t>(first - demands.begin())]->computed());
+    share_prefill(prefill_budget_, shares_, demands);
+  }
+  std::size_t at = 0;
   for (Scheduled& grant : grants) {
     if (grant.sequence->decoding()) continue;
-    std::uint32_t& share = shares[grant.sequence->request().tenant];
-    const std::uint32_t tokens = std::min(share, grant.sequence->tokens() - grant.end);
-    grant.end += tokens;
-    share -= tokens;
-    budget -= tokens;
-  }
-  for (Scheduled& grant : grants) {
-    const std::uint32_t tokens = std::min(budget, grant.sequence->tokens() - grant.end);
-    grant.end += tokens;
-    budget -= tokens;
+    grant.end += demands[at].granted;
+    grant.account = demands[at++].account;
   }
   std::erase_if(grants, [](const Scheduled& grant) { return grant.end == grant.sequence->computed(); });
   return grants;
+}
+
+// Lends those that others wait for the urgency of these, and the account of the one who would go first.
+void Scheduler::donate(const std::vector<Sequence*>& prefilling, std::vector<PrefillDemand>& demands) const {
+  if (claims_.empty()) return;
+  waiting_.for_each([&](const Sequence& waiter) {
+    if (!waiter.awaited) return;
+    const std::optional<SequenceId> owner = claims_.owner(*waiter.awaited);
+    if (!owner) return;
+    for (std::size_t i = 0; i < demands.size(); ++i) {
+      if (prefilling[i]->id() != *owner) continue;
+      demands[i].due = std::min(demands[i].due, due(waiter, waiter.expected_remaining()));
+      if (shares_.time(waiter.account) < shares_.time(demands[i].account)) demands[i].account = waiter.account;
+    }
+  });
 }
 
 // Blocks for computing up to `end`; fewer tokens when there are not enough, 0 when the sequence cannot take part.
@@ -233,6 +323,8 @@ void Scheduler::preempt(Sequence& sequence) {
   ++counters_.preemptions;
   leave(sequence);
   sequence.state = Sequence::State::waiting;
+  sequence.prefix_expected.reset();
+  sequence.claims_seen = 0;
   waiting_.push_preempted(sequence);
 }
 
@@ -241,6 +333,7 @@ void Scheduler::preempt(Sequence& sequence) {
 void Scheduler::apply(const BatchResult& result, TimePoint now) {
   KVASIR_ASSERT(step_in_flight_ && result.sequences.size() == in_flight_.size());
   step_in_flight_ = false;
+  pace_.learn(step_load_, seconds_between(step_started_, now));
   const std::vector<Scheduled> done = std::exchange(in_flight_, {});
   for (std::size_t i = 0; i < done.size(); ++i) apply_to(done[i], result.sequences[i], now);
 }
@@ -343,6 +436,23 @@ void Scheduler::finish(Sequence& sequence, Ending ending, TimePoint now) {
   sequences_.erase(sequence.id());
 }
 
+std::vector<TenantStats> Scheduler::tenants() const {
+  std::vector<TenantStats> tenants(std::min<std::size_t>(shares_.size(), kTenantStatsMax + 1));
+  const auto of = [&](FairShare::Account account) -> TenantStats& {
+    return tenants[std::min<std::size_t>(account, kTenantStatsMax)];
+  };
+  for (FairShare::Account account = 0; account < shares_.size(); ++account) {
+    of(account).tenant = account < kTenantStatsMax ? shares_.tenant(account) : "other";
+    of(account).tokens_computed += shares_.tokens(account);
+  }
+  waiting_.for_each([&](const Sequence& s) {
+    TenantStats& tenant = of(s.account);
+    ++tenant.waiting;
+    tenant.oldest_waiting = std::min(tenant.oldest_waiting.value_or(s.times.arrived), s.times.arrived);
+  });
+  return tenants;
+}
+
 void Scheduler::check_invariants() const {
   KVASIR_ASSERT(running_.size() + loading_.size() + waiting_.size() == sequences_.size());
   KVASIR_ASSERT(running_.size() + loading_.size() <= config_.running_max);
@@ -355,6 +465,7 @@ void Scheduler::check_invariants() const {
     KVASIR_ASSERT(running || (sequence->blocks_held() == 0 && !sequence->in_step));
     KVASIR_ASSERT(!running || (sequence->computed() <= sequence->block_capacity() && sequence->usage));
     KVASIR_ASSERT(!sequence->ending || sequence->in_step);
+    KVASIR_ASSERT(!sequence->awaited || sequence->state == Sequence::State::waiting);
   }
   if (running_.empty() && loading_.empty()) KVASIR_ASSERT(claims_.empty());
 }

@@ -9,7 +9,10 @@
 #include <variant>
 #include <vector>
 
+#include "engine/fair_share.h"
 #include "engine/prefill_claims.h"
+#include "engine/prefill_pace.h"
+#include "engine/prefill_shares.h"
 #include "engine/sequence.h"
 #include "engine/waiting_queue.h"
 
@@ -38,6 +41,15 @@ struct SchedulerCounters {  // monotone
 // Room. A sequence is admitted when the blocks that are free or evictable cover what it lacks of its tokens, what those
 // already running lack of theirs, and one block of growth for each of them. When a running one finds no block all the
 // same, the one admitted last is preempted; a sequence that holds the whole pool alone has reached its length.
+//
+// Order. Every decode is in every step; prefill gets what PrefillPace leaves it. Between tenants FairShare decides,
+// both who is admitted and who is given prefill tokens. Within a tenant goes first what is due first: a prompt is due a
+// few times later than it would be done, computed alone, so short rests pass long ones, but only if they came soon
+// after.
+//
+// Sharing. A prompt whose first blocks another sequence computes waits until those are committed. Meanwhile the other
+// one goes on as if it were due, and charged, as the most urgent of those who wait for it: nobody waits longer for a
+// block than it would take to have it computed.
 class Scheduler {
  public:
   // `cache` outlives the scheduler; `pool_blocks` is the size of its pool.
@@ -60,12 +72,16 @@ class Scheduler {
   std::uint32_t loading() const { return static_cast<std::uint32_t>(loading_.size()); }
   std::uint32_t waiting() const { return waiting_.size(); }
   const SchedulerCounters& counters() const { return counters_; }
+  const PrefillPace& pace() const { return pace_; }
+  std::uint32_t prefill_budget() const { return prefill_budget_; }  // of the last step
+  std::vector<TenantStats> tenants() const;
   void check_invariants() const;
 
  private:
   struct Scheduled {
     Sequence* sequence = nullptr;
-    std::uint32_t end = 0;  // computes up to this token
+    std::uint32_t end = 0;           // computes up to this token
+    FairShare::Account account = 0;  // whom it is charged to
   };
   // Why the last admission attempt failed: not worth another before something changed.
   struct NoRoom {
@@ -74,6 +90,11 @@ class Scheduler {
   };
 
   void admit(TimePoint now);
+  void look_up_waiting();
+  bool awaits_claim(Sequence& sequence);
+  void settle_shares();
+  TimePoint due(const Sequence& sequence, std::uint32_t remaining) const;
+  std::vector<PrefillDemand> admitted_prefill() const;
   bool try_admit(Sequence& sequence, TimePoint now);
   bool room_for(const Sequence& sequence, std::uint32_t blocks_held) const;
   void claim_from(const Sequence& sequence, std::size_t block);
@@ -81,8 +102,9 @@ class Scheduler {
   void start_running(Sequence& sequence, PrefixHold hold, TimePoint now);
   void fix_usage(Sequence& sequence, const PrefixHold& hold, TimePoint now);
 
-  std::vector<Scheduled> grant_tokens() const;
-  std::uint32_t prefill_budget(std::uint32_t decodes) const;
+  std::vector<Scheduled> grant_tokens();
+  void donate(const std::vector<Sequence*>& prefilling, std::vector<PrefillDemand>& demands) const;
+  void account_step();
   std::uint32_t ensure_blocks(Sequence& sequence, std::uint32_t end, TimePoint now);
   bool make_room(Sequence& sequence, TimePoint now);
   void preempt(Sequence& sequence);
@@ -101,8 +123,13 @@ class Scheduler {
   WaitingQueue waiting_;
   std::vector<Sequence*> loading_;  // by admission
   std::vector<Sequence*> running_;  // by admission
+  FairShare shares_;
+  PrefillPace pace_;
   std::vector<Scheduled> in_flight_;
   bool step_in_flight_ = false;
+  TimePoint step_started_;
+  StepLoad step_load_;
+  std::uint32_t prefill_budget_ = 0;
   PrefillClaims claims_;
   std::optional<NoRoom> no_room_;
   std::uint64_t admissions_ = 0;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -64,14 +65,21 @@ class Sequence {
   // Appends a generated token; says how the sequence ends with it, if it does.
   std::optional<FinishReason> append(TokenId id);
 
+  // While waiting: what is left to compute once it is admitted, as far as is known. At least one token.
+  std::uint32_t expected_remaining() const { return tokens() - std::min(prefix_expected.value_or(0), tokens() - 1); }
+
   State state = State::waiting;
-  std::uint64_t admission = 0;         // order of admissions; of the latest one
-  TimePoint load_started;              // while loading
-  AcquireId acquire{};                 // while loading
-  std::uint32_t blocks_acquiring = 0;  // while loading: full blocks it will hold when all goes well
-  bool in_step = false;                // part of the step in flight: ids and blocks must stay
-  std::optional<Ending> ending;        // to be ended when the step in flight is done
-  std::optional<PromptUsage> usage;    // from first admission on
+  std::uint32_t account = 0;                     // its tenant's
+  std::optional<std::uint32_t> prefix_expected;  // while waiting: tokens that the cache will have; none: not looked up
+  std::optional<BlockKey> awaited;               // while waiting: the last block of its prompt that another computes
+  std::uint64_t claims_seen = 0;                 // while waiting: version of the claims that held none of its blocks
+  std::uint64_t admission = 0;                   // order of admissions; of the latest one
+  TimePoint load_started;                        // while loading
+  AcquireId acquire{};                           // while loading
+  std::uint32_t blocks_acquiring = 0;            // while loading: full blocks it will hold when all goes well
+  bool in_step = false;                          // part of the step in flight: ids and blocks must stay
+  std::optional<Ending> ending;                  // to be ended when the step in flight is done
+  std::optional<PromptUsage> usage;              // from first admission on
   RequestTimes times;
 
  private:

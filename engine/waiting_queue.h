@@ -3,41 +3,32 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <string>
 #include <vector>
 
 #include "engine/sequence.h"
 
 namespace kvasir {
 
-// Order of admission: preempted sequences first (the last one preempted before the others: victims are taken latest
-// first), then one of each tenant in turn, oldest first within a tenant. Holds no sequence alive. Owned by the
-// scheduler, on the owner thread.
+// Sequences that wait to be admitted: preempted ones first (the last one preempted before the others: victims are taken
+// latest first), then by whatever order is asked for, and of equals the one that came first. Holds no sequence alive.
+// Owned by the scheduler, on the owner thread.
 class WaitingQueue {
  public:
   using Eligible = std::function<bool(const Sequence&)>;
+  using Before = std::function<bool(const Sequence&, const Sequence&)>;
 
-  void push(Sequence& sequence);  // a new one: last of its tenant
-  void push_preempted(Sequence& sequence);
-  void remove(const Sequence& sequence);    // REQUIRES: is in the queue
-  void admitted(const Sequence& sequence);  // remove(); its tenant's turn is over, unless it was a preempted one
+  void push(Sequence& sequence) { arrived_.push_back(&sequence); }
+  void push_preempted(Sequence& sequence) { preempted_.push_front(&sequence); }
+  void remove(const Sequence& sequence);  // REQUIRES: is in the queue
 
   // The next sequence to admit among those that `eligible` takes; null when there is none.
-  Sequence* next(const Eligible& eligible) const;
+  Sequence* next(const Eligible& eligible, const Before& before) const;
 
-  std::uint32_t size() const { return size_; }
+  void for_each(const std::function<void(Sequence&)>& visit) const;  // preempted ones, then in order of arrival
+  std::uint32_t size() const { return static_cast<std::uint32_t>(preempted_.size() + arrived_.size()); }
 
  private:
-  struct Tenant {
-    std::string name;
-    std::deque<Sequence*> sequences;  // never empty
-  };
-
-  std::deque<Tenant>::iterator tenant_of(const Sequence& sequence);
-
-  std::deque<Sequence*> preempted_;
-  std::deque<Tenant> tenants_;  // in order of turns
-  std::uint32_t size_ = 0;
+  std::deque<Sequence*> preempted_, arrived_;
 };
 
 }  // namespace kvasir

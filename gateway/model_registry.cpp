@@ -32,13 +32,15 @@ Result<std::unique_ptr<Backend>> make_backend(const ModelEntry& entry, const Ggu
   return make_cpu_backend(file, shape, backend_options(config));
 }
 
-EngineConfig engine_config(const ModelEntry& entry, const LimitsConfig& limits) {
+EngineConfig engine_config(const ModelEntry& entry, const Config& all) {
+  const LimitsConfig& limits = all.limits;
   EngineConfig config;
   config.step_tokens_max = limits.step_tokens;
-  config.prefill_chunk_tokens = limits.prefill_chunk_tokens;
+  config.itl_target = {limits.itl_target.factor, limits.itl_target.time};
   config.running_max = limits.requests_running;
   config.waiting_max = limits.requests_waiting;
   config.context_tokens_max = entry.context_tokens;
+  for (const TenantConfig& tenant : all.tenants) config.tenant_weights[tenant.name] = tenant.weight;
   return config;
 }
 
@@ -87,7 +89,7 @@ Status load_engine(Model& model, const ModelEntry& entry, const GgufFile& file, 
   const Fingerprint fingerprint = kv_fingerprint(weights, model.backend->info());
   model.system_fingerprint = "fp_" + to_hex(std::span(fingerprint.bytes).first(6));
   model.engine =
-      Engine::start(engine_config(entry, config.limits), *model.backend, fingerprint, cache_config(config.cache), disk);
+      Engine::start(engine_config(entry, config), *model.backend, fingerprint, cache_config(config.cache), disk);
   const BackendInfo& info = model.engine->backend();
   model.summary = fmt::format("{} {}, context {}, {} blocks of {} tokens", info.name, info.kernel_class,
                               model.engine->context_tokens(), model.backend->memory().block_count(), info.block_tokens);

@@ -1,5 +1,6 @@
 #include "gateway/stats_collector.h"
 
+#include <array>
 #include <cstdio>
 #include <initializer_list>
 #include <string>
@@ -75,6 +76,37 @@ void add_engine(Families& out, const AllStats& all) {
              [](const EngineStats& s) { return s.waiting; });
   add_family(out, "kvasir_sequences_loading", "Sequences waiting for blocks from disk", MetricType::Gauge, all,
              [](const EngineStats& s) { return s.loading; });
+}
+
+constexpr std::array kStepParts{"step", "decode", "prefill_token", "decode_context_token", "prefill_context_token"};
+
+void add_pace(Families& out, const AllStats& all) {
+  FamilyBuilder parts("kvasir_step_model_seconds", "What each of these adds to a step, as learned from the latest ones",
+                      MetricType::Gauge);
+  for (const ModelStats& m : all)
+    for (std::size_t part = 0; part < kStepParts.size(); ++part)
+      parts.add({{"model", m.model}, {"part", kStepParts[part]}}, m.stats.step_seconds_parts[part]);
+  out.push_back(parts.family());
+  add_family(out, "kvasir_prefill_budget_tokens", "Prefill tokens that the last step with prefill might have had",
+             MetricType::Gauge, all, [](const EngineStats& s) { return s.prefill_budget; });
+}
+
+void add_tenants(Families& out, const AllStats& all) {
+  FamilyBuilder tokens("kvasir_tenant_computed_tokens_total", "Tokens computed for a tenant, prefill and decode",
+                       MetricType::Counter);
+  FamilyBuilder waiting("kvasir_tenant_sequences_waiting", "Sequences of a tenant that are queued", MetricType::Gauge);
+  FamilyBuilder oldest("kvasir_tenant_oldest_waiting_seconds", "Age of a tenant's oldest queued sequence",
+                       MetricType::Gauge);
+  const TimePoint now = Clock::now();
+  for (const ModelStats& m : all) {
+    for (const TenantStats& tenant : m.stats.tenants) {
+      const Labels labels{{"model", m.model}, {"tenant", tenant.tenant}};
+      tokens.add(labels, tenant.tokens_computed);
+      waiting.add(labels, tenant.waiting);
+      oldest.add(labels, tenant.oldest_waiting ? seconds_between(*tenant.oldest_waiting, now) : 0.0);
+    }
+  }
+  for (const FamilyBuilder* family : {&tokens, &waiting, &oldest}) out.push_back(family->family());
 }
 
 void add_blocks(Families& out, const AllStats& all) {
@@ -188,6 +220,8 @@ Families StatsCollector::Collect() const {
       all.push_back({model->name, model->engine->stats(), model->engine->backend().block_bytes});
   add_tokens(out, all);
   add_engine(out, all);
+  add_pace(out, all);
+  add_tenants(out, all);
   add_blocks(out, all);
   add_cache(out, all);
   add_capacity(out, all, disk_);

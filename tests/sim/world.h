@@ -94,7 +94,10 @@ inline WorldConfig WorldConfig::draw(Prng& prng) {
   config.backend.completion =
       prng.chance(50) ? NullBackendConfig::Completion::at_once : NullBackendConfig::Completion::manual;
   config.engine.step_tokens_max = 1 + below(prng.chance(50) ? 8 : 64);
-  config.engine.prefill_chunk_tokens = 1 + below(32);
+  config.engine.itl_target.factor = 1 + below(8);
+  if (prng.chance(30)) config.engine.itl_target.time = std::chrono::milliseconds(1 + below(20));
+  for (std::uint32_t tenant = 0; tenant < 4; ++tenant)
+    if (prng.chance(30)) config.engine.tenant_weights[std::to_string(tenant)] = 1 + below(10);
   config.engine.running_max = 1 + below(16);
   config.engine.load_timeout = std::chrono::milliseconds(prng.chance(50) ? 2 + below(20) : 100000);
   config.cache.block_tokens = config.backend.block_tokens;

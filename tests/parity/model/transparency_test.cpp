@@ -125,7 +125,7 @@ class TransparencyTest : public ::testing::Test {
     const std::unique_ptr<Backend> fresh = backend(kernel_class);
     LogitsTap tap(*fresh);
     EngineConfig config;
-    config.step_tokens_max = config.prefill_chunk_tokens = setting.chunk;
+    config.step_tokens_max = setting.chunk;
     config.running_max = setting.running;
     const auto engine = Engine::start(config, tap, Fingerprint{}, PrefixCacheConfig{}, setting.disk);
     std::vector<Answer> answers;

@@ -60,14 +60,14 @@ std::string described(const Config& c) {
   for (const std::uint64_t value :
        {l.body_bytes, std::uint64_t{l.header_bytes}, std::uint64_t{l.json_depth}, std::uint64_t{l.connections},
         std::uint64_t{l.requests_running}, std::uint64_t{l.requests_waiting}, std::uint64_t{l.choices},
-        std::uint64_t{l.step_tokens}, std::uint64_t{l.prefill_chunk_tokens}, std::uint64_t{l.threads},
-        std::uint64_t{l.io_threads}}) {
+        std::uint64_t{l.step_tokens}, std::uint64_t{l.threads}, std::uint64_t{l.io_threads}}) {
     out << " " << value;
   }
   for (const auto value :
        {l.header_timeout, l.body_timeout, l.write_timeout, l.idle_timeout, l.request_timeout, l.drain_timeout}) {
     out << " " << value.count() << "ms";
   }
+  out << " itl " << l.itl_target.factor << "x" << l.itl_target.time.count() << "ms";
   out << "\n" << c.log.level << c.log.format << "\n" << c.metrics.enabled << c.metrics.path;
   return out.str();
 }

@@ -108,6 +108,16 @@ TEST(LoadConfig, AllProblemsAtOnceInTheOrderOfTheFile) {
   EXPECT_LT(problems.find("f.yaml:1:"), problems.find("f.yaml:7:"));
 }
 
+TEST(LoadConfig, LatencyTargetIsAMultipleOrATime) {
+  const auto target_of = [](const std::string& text) {
+    return parse_config("limits: {itl_target: " + text + "}\n", "f.yaml").limits.itl_target;
+  };
+  EXPECT_EQ(target_of("2.5x").factor, 2.5);
+  EXPECT_EQ(target_of("2.5x").time, std::chrono::milliseconds(0));
+  EXPECT_EQ(target_of("3x").factor, 3.0);
+  EXPECT_EQ(target_of("50ms").time, std::chrono::milliseconds(50));
+}
+
 struct BadCase {
   const char* yaml;
   const char* problem;
@@ -147,7 +157,12 @@ INSTANTIATE_TEST_SUITE_P(
                       BadCase{"cache: {tiers: {disk: {codec: fp8}}}\n", "'fp8' is not known (allowed: exact)"},
                       BadCase{"cache: {tiers: {tape: {}}}\n", "cache.tiers.tape: unknown key"},
                       BadCase{"cache: {policy: value}\n", "'value' is not known (allowed: lru)"},
-                      BadCase{"limits: {prefill_chunk_tokens: 1024}\n", "is more than step_tokens"},
+                      BadCase{"limits: {itl_target: 2}\n", "limits.itl_target: '2' is no latency (allowed: 1x to"},
+                      BadCase{"limits: {itl_target: 0.5x}\n", "'0.5x' is no latency"},
+                      BadCase{"limits: {itl_target: nanx}\n", "'nanx' is no latency"},
+                      BadCase{"limits: {itl_target: 0ms}\n", "'0ms' is no latency"},
+                      BadCase{"limits: {itl_target: ''}\n", "'' is no latency"},
+                      BadCase{"tenants: [{name: t, weight: 0}]\n", "tenants[0].weight: '0' is not allowed"},
                       BadCase{"limits: {requests_running: 0}\n", "from 1 to 1024"},
                       BadCase{"limits: {io_threads: 4294967297}\n", "from 1 to 64"},
                       BadCase{"tls: {certificate: c.pem}\n", "tls.key: is missing"},

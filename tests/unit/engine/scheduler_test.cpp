@@ -47,23 +47,32 @@ TEST(Scheduler, PromptIsComputedInChunksOfTheStep) {
 TEST(Scheduler, PrefillIsSmallerWhileDecodesRun) {
   HarnessConfig config;
   config.engine.step_tokens_max = 32;
-  config.engine.prefill_chunk_tokens = 6;
   CoreHarness engine(config);
   const Client decoding = engine.submit(tokens(1, 4), 30);
-  engine.turn();
+  engine.turns(5);  // a prompt and some decodes, so that undisturbed is known
   const Client prefilling = engine.submit(tokens(100, 20), 3);
   engine.turn();
-  EXPECT_EQ(engine.backend.steps.back(), (Step{{decoding.id, 4, 5}, {prefilling.id, 0, 6}}));
+  EXPECT_EQ(engine.backend.steps.back(), (Step{{decoding.id, 8, 9}, {prefilling.id, 0, 8}}));
   engine.turn();
-  EXPECT_EQ(engine.backend.steps.back(), (Step{{decoding.id, 5, 6}, {prefilling.id, 6, 12}}));
+  EXPECT_EQ(engine.backend.steps.back(), (Step{{decoding.id, 9, 10}, {prefilling.id, 8, 20}}));
   engine.run_until_idle();
   EXPECT_EQ(prefilling->ids, alone(tokens(100, 20), 3));
+}
+
+TEST(Scheduler, UndisturbedIsMeasuredBeforePromptsJoinDecodes) {
+  CoreHarness engine({});
+  const Client decoding = engine.submit(tokens(1, 4), 30);
+  engine.turns(2);
+  const Client prefilling = engine.submit(tokens(100, 20), 3);
+  engine.turns(3);
+  for (std::size_t step = 1; step < 4; ++step) EXPECT_EQ(engine.backend.steps[step].size(), 1u);
+  EXPECT_EQ(engine.backend.steps[4].size(), 2u);
+  engine.run_until_idle();
 }
 
 TEST(Scheduler, NoStepIsOverItsBudget) {
   HarnessConfig config;
   config.engine.step_tokens_max = 16;
-  config.engine.prefill_chunk_tokens = 10;
   config.engine.running_max = 6;
   CoreHarness engine(config);
   for (std::uint32_t i = 0; i < 12; ++i) engine.submit(tokens(static_cast<TokenId>(1 + 50 * i), 5 + 3 * i), 4);
