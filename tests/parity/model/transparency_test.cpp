@@ -1,219 +1,39 @@
 // Promise 1, from the engine down: for prompts of 5 to 3,000 tokens, greedy ids and the bits of every step's logits are
 // the same cold, from the pool, from disk after a restart, among eight others, for any prefill chunk, on every
 // instruction set. On the default model where its file is there, else on a tiny one.
-#include <condition_variable>
+#include "tests/parity/model/transparency.h"
+
 #include <cstdlib>
-#include <iostream>
-#include <map>
-#include <mutex>
 
 #include <gtest/gtest.h>
 
-#include "engine/cpu/cpu_backends.h"
-#include "engine/engine.h"
-#include "storage/base/hash.h"
-#include "storage/base/prng.h"
-#include "storage/tiers/disk_tier.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_model.h"
 
 namespace kvasir {
 namespace {
 
-constexpr std::uint32_t kGreedyTokens = 12;
 constexpr std::uint32_t kLengths[] = {5,   8,   13,  31,  32,  33,  64,  65,   100,  128,
                                       150, 200, 256, 300, 400, 500, 700, 1000, 1600, 3000};
 
-// Passes steps on to a backend and keeps a checksum of the logits that each token was chosen from.
-class LogitsTap : public Backend {
- public:
-  explicit LogitsTap(Backend& inner) : inner_(inner) {}
-  const BackendInfo& info() const override { return inner_.info(); }
-  BlockMemory& memory() override { return inner_.memory(); }
-  void set_wakeup(std::function<void()> wakeup) override { inner_.set_wakeup(std::move(wakeup)); }
-  Ticket submit(Batch batch) override {
-    for (SequenceInput& s : batch.sequences)
-      if (s.sampling) s.logits = LogitsWanted::last;
-    return inner_.submit(std::move(batch));
-  }
-  std::optional<BatchResult> poll(Ticket ticket) override {
-    std::optional<BatchResult> result = inner_.poll(ticket);
-    if (!result) return result;
-    const std::lock_guard lock(mutex_);
-    for (const SequenceOutput& s : result->sequences)
-      if (s.sampled) seen_[s.id].push_back(checksum64(std::as_bytes(std::span(s.logits))));
-    return result;
-  }
-  std::vector<std::uint64_t> of(SequenceId id) {
-    const std::lock_guard lock(mutex_);
-    return seen_[id];
-  }
-
- private:
-  Backend& inner_;
-  std::mutex mutex_;
-  std::map<SequenceId, std::vector<std::uint64_t>> seen_;
-};
-
-class Waiting : public TokenListener {
- public:
-  void on_admit(const PromptUsage&) override {}
-  bool on_token(const SampledToken& token) override { return ids_.push_back(token.id), true; }
-  void on_finish(const FinishInfo& info) override {
-    const std::lock_guard lock(mutex_);
-    info_ = info;
-    ended_.notify_one();
-  }
-  const FinishInfo& wait() {
-    std::unique_lock lock(mutex_);
-    ended_.wait(lock, [&] { return info_.has_value(); });
-    return *info_;
-  }
-  const std::vector<TokenId>& ids() const { return ids_; }  // after wait()
-
- private:
-  std::mutex mutex_;
-  std::condition_variable ended_;
-  std::vector<TokenId> ids_;
-  std::optional<FinishInfo> info_;
-};
-
-// What one prompt gave.
-struct Answer {
-  std::vector<TokenId> ids;
-  std::vector<std::uint64_t> logits;  // a checksum of the bits for each id
-  PromptUsage usage;
-};
-
-bool same(const Answer& a, const Answer& b) { return a.ids == b.ids && a.logits == b.logits; }
-
 class TransparencyTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    path_ = testing::default_model_path();
-    if (path_.empty()) path_ = testing::write_tiny_model(folder_ / "tiny.gguf");
-    auto file = GgufFile::open(path_);
-    ASSERT_TRUE(file) << file.error().message;
-    file_ = std::move(*file);
-    config_ = *read_model_config(*file_);
-    Prng prng(2026);
-    for (const std::uint32_t length : kLengths) {
-      prompts_.emplace_back();
-      for (std::uint32_t i = 0; i < length; ++i)
-        prompts_.back().push_back(static_cast<TokenId>(prng.below(config_.vocabulary)));
-    }
+  TransparencyTest() : rig_(model(), kLengths, 512u << 20) {}
+  std::string model() const {
+    const std::string path = testing::default_model_path();
+    return path.empty() ? testing::write_tiny_model(folder_ / "tiny.gguf") : path;
   }
-
-  std::unique_ptr<Backend> backend(const std::string& kernel_class) {
-    BackendOptions options;
-    options.threads = 2;
-    options.pool_bytes = 512u << 20;
-    options.kernel_class = kernel_class;
-    auto made = make_cpu_backend(*file_, config_, options);
-    if (!made) throw std::runtime_error(made.error().message);
-    return std::move(*made);
-  }
-
-  struct Setting {
-    std::uint32_t chunk = 512, running = 1, length_max = 3000;
-    DiskTier* disk = nullptr;
-    std::uint32_t rounds = 1;  // how often the prompts go through the same engine; the last round's answers count
-  };
-
-  // A process of its own, as far as the engine knows: new backend, new pool.
-  std::vector<Answer> run(const std::string& kernel_class, const Setting& setting) {
-    const std::unique_ptr<Backend> fresh = backend(kernel_class);
-    LogitsTap tap(*fresh);
-    EngineConfig config;
-    config.step_tokens_max = setting.chunk;
-    config.running_max = setting.running;
-    const auto engine = Engine::start(config, tap, Fingerprint{}, PrefixCacheConfig{}, setting.disk);
-    std::vector<Answer> answers;
-    for (std::uint32_t round = 0; round < setting.rounds; ++round) answers = ask_all(*engine, tap, setting.length_max);
-    return answers;
-  }
-
-  std::vector<Answer> ask_all(Engine& engine, LogitsTap& tap, std::uint32_t length_max) {
-    std::vector<std::pair<SequenceId, std::shared_ptr<Waiting>>> asked;
-    for (const std::vector<TokenId>& prompt : prompts_) {
-      if (prompt.size() > length_max) continue;
-      GenerateRequest request;
-      request.prompt = prompt;
-      request.salts = {{0, Salt{}}};
-      request.sampling.temperature = 0;
-      request.max_tokens = kGreedyTokens;
-      request.arrived = Clock::now();
-      auto listener = std::make_shared<Waiting>();
-      asked.emplace_back(*engine.submit(std::move(request), listener), listener);
-    }
-    std::vector<Answer> answers;
-    for (const auto& [id, listener] : asked) {
-      const FinishInfo& info = listener->wait();
-      EXPECT_EQ(info.reason, FinishReason::length);
-      answers.push_back({listener->ids(), tap.of(id), info.usage});
-    }
-    return answers;
-  }
-
-  static void expect_same(const std::vector<Answer>& actual, const std::vector<Answer>& expected, const char* how) {
-    std::cout << how << ": " << actual.size() << " prompts\n";
-    for (std::size_t i = 0; i < actual.size(); ++i) {
-      ASSERT_EQ(actual[i].logits.size(), kGreedyTokens) << how << ", prompt of " << kLengths[i];
-      EXPECT_TRUE(same(actual[i], expected[i])) << how << ", prompt of " << kLengths[i] << " tokens";
-    }
-  }
-
+  const bool full_ = std::getenv("KVASIR_FULL") != nullptr;
   testing::TempDir folder_;
-  std::string path_;
-  std::unique_ptr<GgufFile> file_;
-  ModelConfig config_;
-  std::vector<std::vector<TokenId>> prompts_;
+  testing::TransparencyRig rig_;
 };
 
-// The tokens that a hit can give: whole blocks, and never the last of the prompt.
-std::uint32_t blocks_of(std::uint32_t length) { return (length - 1) / 32 * 32; }
-
 TEST_F(TransparencyTest, AHitNeverChangesTheAnswer) {
-  const bool full = std::getenv("KVASIR_FULL") != nullptr;
-  const std::string cpu = available_kernel_classes().front();
-  const std::vector<Answer> cold = run(cpu, {});
-  for (const Answer& answer : cold) EXPECT_EQ(answer.usage.cached_total(), 0u);
-  expect_same(cold, cold, "cold, alone, chunks of 512");
-
-  expect_same(run(cpu, {.chunk = 128}), cold, "chunks of 128");
-  expect_same(run(cpu, {.chunk = 32}), cold, "chunks of 32");
-  expect_same(run(cpu, {.chunk = 1, .length_max = full ? 3000u : 300u}), cold, "chunks of 1");
-  expect_same(run(cpu, {.running = 9}), cold, "among 8 others");
-
-  const std::vector<Answer> pool = run(cpu, {.running = 9, .rounds = 2});
-  expect_same(pool, cold, "from the pool");
-  for (std::size_t i = 0; i < pool.size(); ++i)
-    EXPECT_GE(pool[i].usage.cached[static_cast<std::size_t>(Tier::host)], blocks_of(kLengths[i]));
-
-  DiskTierConfig disk;
-  disk.path = folder_ / "store";
-  disk.capacity_bytes = 2ull << 30;
-  const auto open = [&] { return std::move(*DiskTier::open(disk)); };
-  {
-    const auto tier = open();
-    expect_same(run(cpu, {.disk = tier.get()}), cold, "with a disk tier");
-  }
-  const auto tier = open();
-  const std::vector<Answer> restarted = run(cpu, {.disk = tier.get()});
-  expect_same(restarted, cold, "from disk after a restart");
-  for (std::size_t i = 0; i < restarted.size(); ++i)
-    EXPECT_GE(restarted[i].usage.cached[static_cast<std::size_t>(Tier::disk)], blocks_of(kLengths[i]));
+  rig_.expect_that_hits_change_nothing(full_ ? 3000 : 300, folder_ / "store");
 }
 
 TEST_F(TransparencyTest, EveryInstructionSetGivesTheSameBits) {
-  const std::vector<std::string> classes = available_kernel_classes();
-  const std::uint32_t vector_max = std::getenv("KVASIR_FULL") != nullptr ? 3000 : 300;
-  const std::vector<Answer> expected = run(classes.front(), {.length_max = vector_max});
-  for (const std::string& name : classes) {
-    const std::uint32_t length_max = name == "scalar" ? 33 : vector_max;
-    const auto answers = run(name, {.chunk = 32, .running = 9, .length_max = length_max, .rounds = 2});
-    expect_same(answers, expected, name.c_str());
-  }
+  rig_.expect_that_classes_agree(full_ ? 3000 : 300, 33);
 }
 
 }  // namespace
