@@ -60,7 +60,8 @@ AcquireId PrefixCache::Impl::begin_acquire(const PrefixQuery& query, TimePoint n
   acquisition.entries.reserve(query.ids.size() / config_.block_tokens);
   walk(query, [&](PrefixNode& node) { acquisition.entries.push_back({&node, tier_of(node), std::nullopt}); });
   lease_host_entries(acquisition);  // before any block is evicted to make room for reads
-  touch_path(acquisition);
+  index_.policy().request_begins(request_of(id), now);
+  touch_path(acquisition, {request_of(id), now});
   if (disk_) {
     await_disk_entries(id, acquisition);
     for (const Acquisition::Entry& entry : acquisition.entries)
@@ -78,9 +79,9 @@ void PrefixCache::Impl::lease_host_entries(Acquisition& acquisition) {
 }
 
 // From the tail to the head, so that what comes later in a prompt is older: it is evicted first.
-void PrefixCache::Impl::touch_path(Acquisition& acquisition) {
+void PrefixCache::Impl::touch_path(Acquisition& acquisition, const BlockUse& use) {
   for (auto entry = acquisition.entries.rbegin(); entry != acquisition.entries.rend(); ++entry) {
-    index_.touch(*entry->node);
+    index_.touch(*entry->node, use);
     if (entry->node->record) disk_->tier.touch(*entry->node->record);
   }
 }
@@ -115,14 +116,15 @@ void PrefixCache::Impl::keep_tail(Acquisition& acquisition, const PrefixQuery& q
 
 bool PrefixCache::Impl::acquire_ready(AcquireId id) const { return acquisitions_.at(id).awaited == 0; }
 
-PrefixHold PrefixCache::Impl::take(AcquireId id) {
+PrefixHold PrefixCache::Impl::take(AcquireId id, TimePoint now) {
   auto handle = acquisitions_.extract(id);
   KVASIR_ASSERT(!handle.empty());
   Acquisition& acquisition = handle.mapped();
   truncate(id, acquisition, first_awaited(acquisition));
   PrefixHold hold;
+  hold.request = id;
   hold.blocks.reserve(acquisition.entries.size());
-  take_partial(acquisition, hold);
+  take_partial(acquisition, hold, {request_of(id), now});
   for (Acquisition::Entry& entry : acquisition.entries) {
     hold.blocks.push_back(std::move(*entry.lease));
     hold.tokens_by_tier[index_of(entry.tier)] += config_.block_tokens;
@@ -132,7 +134,7 @@ PrefixHold PrefixCache::Impl::take(AcquireId id) {
 
 // One more block that agrees on its first tokens: the prompt's own last one when it was matched to its very end, which
 // a hold may not be, or else the best child of the last block.
-void PrefixCache::Impl::take_partial(Acquisition& acquisition, PrefixHold& hold) {
+void PrefixCache::Impl::take_partial(Acquisition& acquisition, PrefixHold& hold, const BlockUse& use) {
   const std::uint32_t held = static_cast<std::uint32_t>(acquisition.entries.size()) * config_.block_tokens;
   if (held > 0 && held == acquisition.prompt_tokens) {
     const Acquisition::Entry last = std::move(acquisition.entries.back());
@@ -145,7 +147,7 @@ void PrefixCache::Impl::take_partial(Acquisition& acquisition, PrefixHold& hold)
   const PrefixIndex::Partial best = index_.longest_partial(last, partial_content(acquisition));
   if (best.node == nullptr) return;
   BlockLease source = lease(*best.node);
-  index_.touch(*best.node);
+  index_.touch(*best.node, use);
   if (best.tokens == config_.block_tokens) {  // committed since the acquisition began
     acquisition.entries.push_back({best.node, Tier::host, std::move(source)});
   } else {

@@ -17,7 +17,8 @@ PrefixCache::Impl::Impl(PrefixCacheConfig config, Fingerprint fingerprint, Block
       fingerprint_(fingerprint),
       memory_(memory),
       pool_(memory.block_count()),
-      index_(root_key(fingerprint, config.block_tokens), memory.block_count()) {
+      index_(root_key(fingerprint, config.block_tokens), memory.block_count(),
+             make_policy(config.policy, memory.block_count(), true)) {
   KVASIR_ASSERT(config.block_tokens > 0 && config.loads_inflight_max > 0 && config.writes_inflight_max > 0);
   if (disk == nullptr) return;
   const std::uint32_t writes_max =
@@ -44,7 +45,7 @@ BlockLease PrefixCache::Impl::lease(PrefixNode& node) {
 }
 
 BlockLease PrefixCache::Impl::commit_block(BlockFill fill, const BlockKey& parent_key, const BlockContent& content,
-                                           BlockKey* key_out, TimePoint now) {
+                                           BlockKey* key_out, const BlockUse& use) {
   KVASIR_ASSERT(content.ids.size() == config_.block_tokens);
   PrefixNode* const parent = index_.find(parent_key);
   KVASIR_ASSERT(parent != nullptr && (parent->parent == nullptr || parent->host));  // the caller leases it
@@ -52,13 +53,13 @@ BlockLease PrefixCache::Impl::commit_block(BlockFill fill, const BlockKey& paren
   if (key_out != nullptr) *key_out = node.key;
   const bool duplicate = node.host.has_value();
   BlockLease held = duplicate ? lease(node) : std::move(fill).commit();
-  index_.touch(node);
+  index_.touch(node, use);
   if (!duplicate) index_.set_host(node, held.id());
   ++(duplicate ? counters_.blocks_duplicate : counters_.blocks_committed);
   if (!disk_) return held;
   if (node.load)  // those that wait for the same block from disk need not wait any more
     for (const AcquireId waiter : disk_->loads.take_waiters(node)) give_lease(waiter, node);
-  if (duplicate || config_.write_policy == WritePolicy::on_commit) disk_->writes.request(node, now);
+  if (duplicate || config_.write_policy == WritePolicy::on_commit) disk_->writes.request(node, use.now);
   disk_->writes.pump();
   return held;
 }
@@ -70,19 +71,20 @@ void PrefixCache::Impl::commit_tail(BlockFill fill, const BlockKey& parent_key, 
   if (index_.longest_partial(*parent, content).tokens == content.ids.size()) return;  // another block says it all
   PrefixNode& node = index_.child_or_insert(*parent, content);
   const BlockLease held = std::move(fill).commit();
-  index_.touch(node);
+  index_.touch(node, {});
   index_.set_host(node, held.id());
 }
 
 bool PrefixCache::Impl::evict_one() {
   note_unleased();
-  while (index_.least_recent_evictable() == nullptr) {
+  PrefixNode* victim = index_.victim();
+  for (; victim == nullptr; victim = index_.victim()) {
     if (pool_.counts().cached == 0 || !disk_) return false;
     const std::uint32_t detached = disk_->writes.detach_leaves();
     count_eviction(Tier::host, EvictionReason::capacity, detached);
     if (detached == 0) return false;
   }
-  evict(*index_.least_recent_evictable());
+  evict(*victim);
   return true;
 }
 
@@ -102,6 +104,10 @@ void PrefixCache::Impl::note_unleased() {
     PrefixNode* const node = index_.owner(id);
     if (node != nullptr && pool_.is_cached(id)) index_.set_cached(*node);
   }
+}
+
+void PrefixCache::Impl::end_request(AcquireId request, const RequestOutcome& outcome, TimePoint now) {
+  index_.policy().request_ends(request_of(request), outcome, now);
 }
 
 // Every cached block can be had: its resident descendants are cached too, or leased by copies that can be detached.
@@ -171,15 +177,19 @@ AcquireId PrefixCache::begin_acquire(const PrefixQuery& query, TimePoint now) {
   return impl_->begin_acquire(query, now);
 }
 bool PrefixCache::acquire_ready(AcquireId id) const { return impl_->acquire_ready(id); }
-PrefixHold PrefixCache::take(AcquireId id, TimePoint) { return impl_->take(id); }
+PrefixHold PrefixCache::take(AcquireId id, TimePoint now) { return impl_->take(id, now); }
 void PrefixCache::abandon(AcquireId id) { impl_->abandon(id); }
 std::optional<BlockFill> PrefixCache::prepare(TimePoint) { return impl_->prepare(); }
 BlockLease PrefixCache::commit_block(BlockFill fill, const BlockKey& parent, const Salt& salt,
-                                     std::span<const TokenId> ids, BlockKey* key_out, TimePoint now) {
-  return impl_->commit_block(std::move(fill), parent, {salt, ids}, key_out, now);
+                                     std::span<const TokenId> ids, BlockKey* key_out, TimePoint now,
+                                     AcquireId request) {
+  return impl_->commit_block(std::move(fill), parent, {salt, ids}, key_out, {request_of(request), now});
 }
 void PrefixCache::commit_tail(BlockFill fill, const BlockKey& parent, const Salt& salt, std::span<const TokenId> ids) {
   impl_->commit_tail(std::move(fill), parent, {salt, ids});
+}
+void PrefixCache::end_request(AcquireId request, const RequestOutcome& outcome, TimePoint now) {
+  impl_->end_request(request, outcome, now);
 }
 std::uint32_t PrefixCache::available_blocks() const { return impl_->available_blocks(); }
 std::uint32_t PrefixCache::transient_blocks() const { return impl_->transient_blocks(); }

@@ -14,6 +14,7 @@
 #include "storage/block_key.h"
 #include "storage/block_memory.h"
 #include "storage/block_pool.h"
+#include "storage/policy/eviction_policy.h"
 
 namespace kvasir {
 
@@ -45,6 +46,7 @@ enum class WritePolicy : std::uint8_t { on_commit, on_reuse };  // when a block 
 
 struct PrefixCacheConfig {
   std::uint32_t block_tokens = 32;
+  PolicyKind policy = PolicyKind::lru;
   WritePolicy write_policy = WritePolicy::on_commit;
   std::uint32_t loads_inflight_max = 64;  // blocks being read from disk at once, over all sequences
   // Blocks being copied to disk at once; at most an eighth of the pool, since they are leased. Others wait their turn
@@ -58,6 +60,9 @@ struct PrefixQuery {
   std::span<const SaltRange> salts;
 };
 
+// Handle of an acquisition that may need blocks from disk, and then of the request that it was made for.
+enum class AcquireId : std::uint64_t {};
+
 // The KV of a sequence's first tokens, held: full blocks leased, and where one more block agrees on its first tokens,
 // a private copy of it. tokens == full blocks x block_tokens + partial_tokens, and never the whole prompt: the last
 // prompt token is always computed, because its logits are needed.
@@ -65,6 +70,7 @@ struct PrefixHold {
   std::vector<BlockLease> blocks;    // full blocks in order, all of them committed
   std::optional<BlockFill> partial;  // continues at token blocks.size() * block_tokens + partial_tokens
   std::uint32_t partial_tokens = 0;  // valid tokens in `partial`
+  AcquireId request{};               // the acquisition; for commit_block() and end_request()
   std::array<std::uint32_t, kTierCount> tokens_by_tier{};  // where each held token came from at acquire time
   std::uint32_t tokens() const { return tokens_by_tier[0] + tokens_by_tier[1]; }
 };
@@ -81,9 +87,6 @@ struct PrefixCacheStats {
   std::uint64_t disk_blocks_written = 0, disk_blocks_durable = 0, disk_writes_skipped = 0, disk_blocks_loaded = 0;
   std::uint64_t disk_bytes_written = 0, disk_bytes_read = 0;
 };
-
-// Handle of an acquisition that may need blocks from disk.
-enum class AcquireId : std::uint64_t {};
 
 // The prefix cache of one model: index over all tiers, host pool, disk tier. The one header of storage the engine sees.
 //
@@ -119,13 +122,18 @@ class PrefixCache {
 
   // Makes a full block visible. `parent` is the key of the block before it (root() for the first). When the same key is
   // resident already, that copy is leased and the fill dropped. `ids` has block_tokens ids.
+  // `request` is the hold's, so that the eviction policy knows whose block it is.
   BlockLease commit_block(BlockFill fill, const BlockKey& parent, const Salt& salt, std::span<const TokenId> ids,
-                          BlockKey* key_out, TimePoint now);
+                          BlockKey* key_out, TimePoint now, AcquireId request = {});
 
   // Keeps the block that a sequence ends in: `ids` are its first tokens, more than none and fewer than block_tokens.
   // Only the pool holds it, for partial matches; it has no children and never goes to disk. Dropped when it is there
   // already.
   void commit_tail(BlockFill fill, const BlockKey& parent, const Salt& salt, std::span<const TokenId> ids);
+
+  // Tells the eviction policy how a request ended; once for each acquisition that was taken or abandoned, where known.
+  // Later than its blocks were released is fine.
+  void end_request(AcquireId request, const RequestOutcome& outcome, TimePoint now);
 
   // Blocks that prepare() could hand out now: free + evictable.
   std::uint32_t available_blocks() const;

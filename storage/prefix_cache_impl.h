@@ -37,6 +37,8 @@ struct DiskSide {
   DiskWrites writes;
 };
 
+inline PolicyRequest request_of(AcquireId id) { return PolicyRequest{static_cast<std::uint64_t>(id)}; }
+
 class PrefixCache::Impl {
  public:
   Impl(PrefixCacheConfig config, Fingerprint fingerprint, BlockMemory& memory, DiskTier* disk);
@@ -45,12 +47,13 @@ class PrefixCache::Impl {
   std::array<std::uint32_t, kTierCount> match(const PrefixQuery& query);
   AcquireId begin_acquire(const PrefixQuery& query, TimePoint now);
   bool acquire_ready(AcquireId id) const;
-  PrefixHold take(AcquireId id);
+  PrefixHold take(AcquireId id, TimePoint now);
   void abandon(AcquireId id);
   std::optional<BlockFill> prepare();
   BlockLease commit_block(BlockFill fill, const BlockKey& parent, const BlockContent& content, BlockKey* key_out,
-                          TimePoint now);
+                          const BlockUse& use);
   void commit_tail(BlockFill fill, const BlockKey& parent_key, const BlockContent& content);
+  void end_request(AcquireId request, const RequestOutcome& outcome, TimePoint now);
   std::uint32_t available_blocks() const;
   std::uint32_t transient_blocks() const;
   bool tick(TimePoint now);
@@ -68,11 +71,11 @@ class PrefixCache::Impl {
   BlockContent partial_content(const Acquisition& acquisition) const;
   void lease_host_entries(Acquisition& acquisition);
   void await_disk_entries(AcquireId id, Acquisition& acquisition);
-  void touch_path(Acquisition& acquisition);
+  void touch_path(Acquisition& acquisition, const BlockUse& use);
   void keep_tail(Acquisition& acquisition, const PrefixQuery& query) const;
   void truncate(AcquireId id, Acquisition& acquisition, std::size_t entries_kept);
   void give_lease(AcquireId id, const PrefixNode& node);
-  void take_partial(Acquisition& acquisition, PrefixHold& hold);
+  void take_partial(Acquisition& acquisition, PrefixHold& hold, const BlockUse& use);
   void copy_partial(const BlockLease& source, std::uint32_t tokens, Tier tier, PrefixHold& hold);
 
   // prefix_cache.cpp

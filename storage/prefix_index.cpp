@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "storage/base/assert.h"
 #include "storage/base/hash.h"
@@ -48,7 +49,8 @@ bool PrefixIndex::ContentEqual::operator()(const ContentProbe& a, const PrefixNo
   return a.hash == b->content_hash && a.parent == b->parent && same_content(*b, a.content);
 }
 
-PrefixIndex::PrefixIndex(const BlockKey& root, std::uint32_t host_blocks) : owners_(host_blocks), root_(&nodes_[root]) {
+PrefixIndex::PrefixIndex(const BlockKey& root, std::uint32_t host_blocks, std::unique_ptr<EvictionPolicy> policy)
+    : policy_(std::move(policy)), owners_(host_blocks), root_(&nodes_[root]) {
   root_->key = root;
 }
 
@@ -117,6 +119,7 @@ void PrefixIndex::remove(PrefixNode& node) {
   --node.parent->children;
   if (node.parent->newest_child == &node) node.parent->newest_child = nullptr;
   by_content_.erase(&node);
+  policy_->forgotten(node);
   nodes_.erase(BlockKey(node.key));  // a copy: the key is in the node
 }
 
@@ -124,7 +127,7 @@ void PrefixIndex::set_host(PrefixNode& node, BlockId id) {
   KVASIR_ASSERT(!node.host && owner(id) == nullptr && &node != root_ && node.recency > 0);
   node.host = id;
   owners_[index_of(id)] = &node;
-  if (is_evictable(*node.parent)) evictable_.erase(node.parent);
+  if (is_evictable(*node.parent)) policy_->kept(*node.parent);
   node.parent->host_children.insert(&node);
 }
 
@@ -134,7 +137,8 @@ void PrefixIndex::clear_host(PrefixNode& node) {
   owners_[index_of(*node.host)] = nullptr;
   node.host.reset();
   node.parent->host_children.erase(&node);
-  if (is_evictable(*node.parent)) evictable_.insert(node.parent);
+  policy_->evicted(node);
+  if (is_evictable(*node.parent)) policy_->evictable(*node.parent);
 }
 
 void PrefixIndex::set_record(PrefixNode& node, std::uint64_t number) {
@@ -148,19 +152,20 @@ void PrefixIndex::clear_record(PrefixNode& node) {
 }
 
 void PrefixIndex::set_leased(PrefixNode& node) {
-  if (is_evictable(node)) evictable_.erase(&node);
+  if (is_evictable(node)) policy_->kept(node);
   node.cached = false;
 }
 
 void PrefixIndex::set_cached(PrefixNode& node) {
   KVASIR_ASSERT(node.host);
-  node.cached = true;
-  if (is_evictable(node)) evictable_.insert(&node);
+  if (std::exchange(node.cached, true)) return;
+  if (is_evictable(node)) policy_->evictable(node);
 }
 
-void PrefixIndex::touch(PrefixNode& node) {
-  KVASIR_ASSERT(!is_evictable(node));  // its place among them goes by recency
+void PrefixIndex::touch(PrefixNode& node, const BlockUse& use) {
+  KVASIR_ASSERT(!is_evictable(node));  // its place among them goes by what follows
   node.recency = ++clock_;
+  policy_->used(node, use);
 }
 
 // Salts come from a server secret, so callers cannot aim at collisions.
@@ -169,7 +174,7 @@ std::uint64_t PrefixIndex::hash_content(const PrefixNode& parent, const BlockCon
 }
 
 void PrefixIndex::check(const PrefixNode& node) const {
-  KVASIR_ASSERT(evictable_.contains(const_cast<PrefixNode*>(&node)) == is_evictable(node));
+  KVASIR_ASSERT(policy_->holds(node) == is_evictable(node));
   for (const PrefixNode* child : node.host_children) KVASIR_ASSERT(child->parent == &node && child->host);
   KVASIR_ASSERT(node.host_children.size() <= node.children);
   KVASIR_ASSERT(node.newest_child == nullptr || (node.children > 0 && node.newest_child->parent == &node));
@@ -188,7 +193,9 @@ void PrefixIndex::check(const PrefixNode& node) const {
 }
 
 void PrefixIndex::check_totals(std::size_t evictable, std::size_t records) const {
-  KVASIR_ASSERT(evictable_.size() == evictable && records_ == records && by_content_.size() == nodes_.size() - 1);
+  policy_->check_invariants();
+  KVASIR_ASSERT(policy_->evictable_count() == evictable && records_ == records &&
+                by_content_.size() == nodes_.size() - 1);
   std::size_t children = 0, host_children = 0, owners = 0;
   for (const auto& [key, node] : nodes_) {
     children += node.children;

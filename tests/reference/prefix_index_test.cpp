@@ -52,7 +52,7 @@ class IndexRun {
       : prng_(mix64(seed)),
         alphabet_(1 + prng_.below(4)),
         root_(root_key({}, kBlockTokens)),
-        index_(root_, kHostBlocks),
+        index_(root_, kHostBlocks, make_policy(PolicyKind::lru, kHostBlocks, true)),
         swarm_(prng_, kKinds, kAlways) {
     nodes_.push_back({nullptr, {}, {}, root_});
     for (std::uint32_t i = 0; i < kHostBlocks; ++i) free_.push_back(BlockId{i});
@@ -157,12 +157,12 @@ class IndexRun {
   }
 
   void touch(ModelNode& node) {
-    index_.touch(real(node));
+    index_.touch(real(node), {});
     node.recency = ++clock_;
   }
 
   void evict() {
-    PrefixNode* const victim = index_.least_recent_evictable();
+    PrefixNode* const victim = index_.victim();
     if (victim == nullptr) return;
     const auto node =
         std::find_if(nodes_.begin(), nodes_.end(), [&](const ModelNode& n) { return n.key == victim->key; });
@@ -232,7 +232,7 @@ class IndexRun {
       if (evictable(node) && (victim == nullptr || node.recency < victim->recency)) victim = &node;
     }
     ASSERT_EQ(index_.records(), records);
-    const PrefixNode* const least = index_.least_recent_evictable();
+    const PrefixNode* const least = index_.victim();
     ASSERT_EQ(least ? std::optional(least->key) : std::nullopt, victim ? std::optional(victim->key) : std::nullopt);
   }
 
