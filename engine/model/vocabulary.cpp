@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "engine/model/model_config.h"
@@ -53,6 +55,7 @@ Status read_specials(const GgufFile& file, VocabularyData& vocabulary) {
       {"tokenizer.ggml.bos_token_id", &vocabulary.bos},
       {"tokenizer.ggml.eos_token_id", &vocabulary.eos},
       {"tokenizer.ggml.eot_token_id", &vocabulary.eot},
+      {"tokenizer.ggml.eom_token_id", &vocabulary.eom},
       {"tokenizer.ggml.unknown_token_id", &vocabulary.unknown},
       {"tokenizer.ggml.padding_token_id", &vocabulary.padding},
   };
@@ -60,6 +63,31 @@ Status read_specials(const GgufFile& file, VocabularyData& vocabulary) {
     if (!read_special(file, key, vocabulary.tokens.size(), *id)) {
       return error(ErrorCode::corrupt, std::string("model: ") + key + " is not the id of a token");
     }
+  }
+  return Ok{};
+}
+
+// Numbers of either sign in one kind of list; nothing when it is no list of whole numbers.
+std::optional<std::vector<std::int64_t>> whole_numbers(const GgufFile::MetaValue& value) {
+  const auto* array = std::get_if<GgufFile::Array>(&value);
+  if (array == nullptr) return std::nullopt;
+  if (const auto* with_sign = std::get_if<std::vector<std::int64_t>>(array)) return *with_sign;
+  const auto* numbers = std::get_if<std::vector<std::uint64_t>>(array);
+  if (numbers == nullptr) return std::nullopt;
+  return std::vector<std::int64_t>(numbers->begin(), numbers->end());
+}
+
+Status read_ends(const GgufFile& file, VocabularyData& vocabulary) {
+  for (const char* key : {"tokenizer.ggml.eos_token_ids", "tokenizer.ggml.eog_token_ids"}) {
+    const GgufFile::MetaValue* value = file.meta(key);
+    if (value == nullptr) continue;
+    const auto ids = whole_numbers(*value);
+    const auto is_token = [&](std::int64_t id) {
+      return id >= 0 && static_cast<std::uint64_t>(id) < vocabulary.tokens.size();
+    };
+    if (!ids || !std::all_of(ids->begin(), ids->end(), is_token))
+      return error(ErrorCode::corrupt, std::string("model: ") + key + " is not a list of ids of tokens");
+    for (const std::int64_t id : *ids) vocabulary.ends.push_back(static_cast<TokenId>(id));
   }
   return Ok{};
 }
@@ -82,9 +110,13 @@ Result<VocabularyData> read_vocabulary(const GgufFile& file) {
   vocabulary.add_eos = file.get_bool("tokenizer.ggml.add_eos_token");
   vocabulary.add_space_prefix = file.get_bool("tokenizer.ggml.add_space_prefix");
   vocabulary.remove_extra_spaces = file.get_bool("tokenizer.ggml.remove_extra_whitespaces").value_or(false);
+  // Phi-3's own tokenizer; Phi-4 has the same architecture and another one.
+  vocabulary.strip_after_specials =
+      vocabulary.model == "llama" && file.get_string("general.architecture").value_or("") == "phi3";
   if (Status scores = read_scores(file, vocabulary); !scores) return std::move(scores).error();
   if (Status types = read_token_types(file, vocabulary); !types) return std::move(types).error();
   if (Status specials = read_specials(file, vocabulary); !specials) return std::move(specials).error();
+  if (Status ends = read_ends(file, vocabulary); !ends) return std::move(ends).error();
   return vocabulary;
 }
 

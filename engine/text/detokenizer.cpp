@@ -30,8 +30,14 @@ std::string take_complete(std::string& held, bool all) {
 }  // namespace
 
 std::string Detokenizer::push(TokenId id) {
-  held_ += tokenizer_->bytes(id);
+  held_ += begun_ ? tokenizer_->bytes(id) : tokenizer_->bytes_after(before_, id);
+  skip(id);
   return take_complete(held_, false);
+}
+
+void Detokenizer::skip(TokenId id) {
+  before_ = id;
+  begun_ = false;
 }
 
 std::string Detokenizer::finish() { return take_complete(held_, true); }

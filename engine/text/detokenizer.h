@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,12 +13,18 @@ namespace kvasir {
 // UTF-8 come out as U+FFFD. Single-threaded value.
 class Detokenizer {
  public:
-  explicit Detokenizer(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}
+  // Goes on in the middle of a text: every space of the first token counts.
+  explicit Detokenizer(const Tokenizer& tokenizer) : tokenizer_(&tokenizer), begun_(true) {}
+  // Goes on after the token `before` (none: at the beginning), so that the whole is what Tokenizer::decode() gives.
+  Detokenizer(const Tokenizer& tokenizer, std::optional<TokenId> before) : tokenizer_(&tokenizer), before_(before) {}
   std::string push(TokenId id);  // text that is complete now; may be empty
+  void skip(TokenId id);         // a token that is not shown (a control token), but was there
   std::string finish();          // what was held back, repaired
 
  private:
   const Tokenizer* tokenizer_;
+  std::optional<TokenId> before_;
+  bool begun_ = false;  // the text before is not known, only that there is some
   std::string held_;
 };
 

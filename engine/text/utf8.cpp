@@ -66,6 +66,19 @@ char32_t utf8_decode(std::string_view text) {
   return c;
 }
 
+std::size_t leading_spaces(std::string_view text) {
+  const auto is_space = [](char32_t c) {
+    return (c >= '\t' && c <= '\r') || c == ' ' || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+  };
+  std::size_t n = 0;
+  while (const std::size_t length = utf8_length(text.substr(n))) {
+    if (!is_space(utf8_decode(text.substr(n)))) break;
+    n += length;
+  }
+  return n;
+}
+
 void utf8_append(std::string& out, char32_t c) {
   const auto tail = [&](int shift) { out += static_cast<char>(0x80 | (c >> shift & 0x3F)); };
   if (c < 0x80) {

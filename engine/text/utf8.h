@@ -24,6 +24,9 @@ std::size_t utf8_broken_length(std::string_view text);
 // The character at the start of `text`. REQUIRES: utf8_length(text) != 0.
 char32_t utf8_decode(std::string_view text);
 
+// Bytes of the white space (Unicode's White_Space) at the start of `text`.
+std::size_t leading_spaces(std::string_view text);
+
 void utf8_append(std::string& out, char32_t c);
 
 // Number of characters; each byte that is no part of one counts as one.

@@ -152,7 +152,7 @@ TEST(Tokenizer, BrokenVocabulariesAreRefused) {
     return loaded ? std::string("accepted") : loaded.error().message;
   };
   EXPECT_NE(refusal([](auto& v) { v.model = "bert"; }).find("bert"), std::string::npos);
-  EXPECT_NE(refusal([](auto& v) { v.pre = "martian"; }).find("kvasir knows"), std::string::npos);
+  EXPECT_NE(refusal([](auto& v) { v.pre = "martian"; }).find("'martian'"), std::string::npos);
   EXPECT_NE(refusal([](auto& v) {
               v.tokens.clear();
               v.types.clear();
