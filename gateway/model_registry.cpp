@@ -70,6 +70,8 @@ Status load_text(Model& model, const GgufFile& file) {
   Result<std::unique_ptr<ChatTemplate>> compiled = ChatTemplate::compile(*source);
   if (!compiled) return error(compiled.error().code, "chat template: " + compiled.error().message);
   model.chat_template = std::move(*compiled);
+  model.template_features = detect_template_features(*model.chat_template, model.bos_text, model.eos_text);
+  model.reply_format = detect_reply_format(*model.chat_template, *source, model.bos_text, model.eos_text);
   return Ok{};
 }
 

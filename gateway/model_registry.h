@@ -8,7 +8,9 @@
 
 #include "config/schema.h"
 #include "engine/engine.h"
+#include "engine/text/calls/reply_format.h"
 #include "engine/text/chat_template.h"
+#include "engine/text/template_features.h"
 #include "engine/text/tokenizer.h"
 #include "storage/tiers/disk_tier.h"
 
@@ -20,6 +22,8 @@ struct Model {
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<ChatTemplate> chat_template;  // null: the file has none, so no chat
   std::string bos_text, eos_text;               // as templates print them
+  TemplateFeatures template_features;           // of the chat template
+  ReplyFormat reply_format;                     // how its replies hold reasoning and tool calls
   std::vector<TokenId> stop_tokens;             // end-of-generation ids
   std::string system_fingerprint;               // "fp_..." of what decides the answer's bits
   std::string summary;                          // for the ready line: backend and context

@@ -59,17 +59,30 @@ std::string read_content(FieldReader& fields, bool required) {
 
 // Templates print arguments with `tojson` or go through their members, so the text the API carries them in is parsed,
 // and kept as their source: that is what the model wrote. What is no JSON object stays text.
+Value arguments_for_template(const Value* arguments) {
+  if (!arguments || arguments->is_null()) return Value::Object();
+  const std::string* text = arguments->as_string();
+  if (!text) return *arguments;
+  if (text->empty()) return Value::Object();
+  const Result<Value> parsed = parse_json(*text);
+  if (!parsed || !parsed->as_object()) return *arguments;
+  Value::Object object = *parsed->as_object();
+  object.source = std::make_shared<const std::string>(*text);
+  return object;
+}
+
+// Some templates print a call as the object that it is: in the order that models write, whatever the client's is.
 Value call_for_template(const Value& call, const Value& function) {
-  Value::Object inner = *function.as_object();
-  const Value* arguments = inner.find("arguments");
-  if (const std::string* text = arguments ? arguments->as_string() : nullptr)
-    if (const Result<Value> parsed = parse_json(*text); parsed && parsed->as_object()) {
-      Value::Object object = *parsed->as_object();
-      object.source = std::make_shared<const std::string>(*text);
-      inner.set("arguments", std::move(object));
-    }
-  Value::Object outer = *call.as_object();
+  Value::Object inner, outer;
+  inner.set("name", *function.find("name"));
+  inner.set("arguments", arguments_for_template(function.find("arguments")));
+  for (const auto& [name, value] : function.as_object()->members)
+    if (!inner.find(name)) inner.set(name, value);
+  for (const std::string_view name : {"id", "type"})
+    if (const Value* value = call.find(name)) outer.set(std::string(name), *value);
   outer.set("function", std::move(inner));
+  for (const auto& [name, value] : call.as_object()->members)
+    if (!outer.find(name)) outer.set(name, value);
   return outer;
 }
 
@@ -103,6 +116,8 @@ Message read_message(FieldReader& fields) {
     message.tool_calls = read_tool_calls(fields);
     message.reasoning = fields.string("reasoning_content").value_or(fields.string("reasoning").value_or(""));
     if (const auto refusal = fields.string("refusal")) message.content = *refusal;
+    const Value* content = fields.any("content");
+    message.content_is_null = message.content.empty() && !content;
   }
   if (message.content.empty())
     message.content = read_content(fields, message.role != "assistant" || message.tool_calls.empty());
@@ -164,17 +179,6 @@ void read_template_variables(FieldReader& fields, Value::Object& variables) {
   }
 }
 
-Value to_value(const Message& message) {
-  Value::Object object;
-  object.set("role", message.role);
-  object.set("content", message.content);
-  if (!message.name.empty()) object.set("name", message.name);
-  if (!message.tool_call_id.empty()) object.set("tool_call_id", message.tool_call_id);
-  if (!message.reasoning.empty()) object.set("reasoning_content", message.reasoning);
-  if (!message.tool_calls.empty()) object.set("tool_calls", message.tool_calls);
-  return object;
-}
-
 }  // namespace
 
 Conversation read_openai_conversation(FieldReader& fields) {
@@ -184,20 +188,6 @@ Conversation read_openai_conversation(FieldReader& fields) {
   read_template_variables(fields, conversation.template_variables);
   conversation.add_generation_prompt = fields.boolean("add_generation_prompt").value_or(true);
   return conversation;
-}
-
-Value template_variables(const Conversation& conversation, std::string_view bos_text, std::string_view eos_text) {
-  Value::Array messages;
-  messages.reserve(conversation.messages.size());
-  for (const Message& message : conversation.messages) messages.push_back(to_value(message));
-  Value::Object variables;
-  variables.set("messages", std::move(messages));
-  variables.set("tools", conversation.tools.empty() ? Value() : Value(conversation.tools));
-  variables.set("add_generation_prompt", conversation.add_generation_prompt);
-  variables.set("bos_token", bos_text);
-  variables.set("eos_token", eos_text);
-  for (const auto& [name, value] : conversation.template_variables.members) variables.set(name, value);
-  return variables;
 }
 
 }  // namespace kvasir

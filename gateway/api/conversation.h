@@ -12,12 +12,15 @@ namespace kvasir {
 
 // One message, whatever dialect it came in.
 struct Message {
-  std::string role;          // system | user | assistant | tool
-  std::string content;       // text parts joined by line feeds
-  std::string name;          // empty: none
-  std::string tool_call_id;  // of a tool message
-  std::string reasoning;     // an assistant's earlier reasoning, where the client sends it back
-  Value::Array tool_calls;   // of an assistant message, as templates read them: arguments are data, not text
+  std::string role;              // system | user | assistant | tool
+  std::string content;           // text parts joined by line feeds
+  bool content_is_null = false;  // an assistant's that was null or absent beside its tool calls
+  std::string name;              // empty: none
+  std::string tool_call_id;      // of a tool message
+  std::string reasoning;         // an assistant's earlier reasoning, where the client sends it back
+  // Of an assistant message. Arguments that are the text of a JSON object are that object with its source (nothing is
+  // an empty object); other text stays text.
+  Value::Array tool_calls;
 };
 
 // A dialect-neutral prompt: what the chat template needs and nothing about delivery.
@@ -30,8 +33,5 @@ struct Conversation {
 
 // Reads OpenAI `messages`, `tools` and what belongs to them; problems are left in `fields`.
 Conversation read_openai_conversation(FieldReader& fields);
-
-// The variables a chat template sees.
-Value template_variables(const Conversation& conversation, std::string_view bos_text, std::string_view eos_text);
 
 }  // namespace kvasir

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "gateway/api/openai_answers.h"
+#include "gateway/api/template_variables.h"
 
 namespace kvasir {
 namespace {
@@ -94,6 +95,49 @@ ApiResult<PromptInput> tokenize_prompt(const CompletionRequest::Prompt& prompt, 
   return input;
 }
 
+ApiResult<PromptText> render_conversation(const Conversation& conversation, const Model& model,
+                                          const std::string& local_now) {
+  if (!model.chat_template)
+    return bad_request(fmt::format("the model '{}' has no chat template; use /v1/completions", model.name), "model");
+  const Value variables = template_variables(conversation, model.template_features, model.bos_text, model.eos_text);
+  Result<PromptText> prompt = model.chat_template->render(variables, local_now);
+  if (!prompt) return bad_request("the chat template refused the messages: " + prompt.error().message, "messages");
+  return std::move(*prompt);
+}
+
+// The end of a prompt as far as the template wrote it.
+std::string template_tail(const PromptText& prompt) {
+  constexpr std::size_t kTailBytes = 256;
+  std::string tail;
+  for (auto segment = prompt.segments.rbegin(); segment != prompt.segments.rend(); ++segment) {
+    if (!segment->from_template || tail.size() > kTailBytes) break;
+    tail.insert(0, segment->text);
+  }
+  return tail;
+}
+
+std::shared_ptr<const std::set<std::string>> ids_of_calls(const Conversation& conversation) {
+  auto ids = std::make_shared<std::set<std::string>>();
+  for (const Message& message : conversation.messages)
+    for (const Value& call : message.tool_calls)
+      if (const Value* id = call.find("id"); id && id->as_string()) ids->insert(*id->as_string());
+  return ids;
+}
+
+ReplyRules reply_rules(const ChatRequest& request, const Model& model, const CallContext& call,
+                       const PromptText& prompt) {
+  ReplyRules rules;
+  rules.format = &model.reply_format;
+  rules.in_reasoning = model.reply_format.opens_reasoning(template_tail(prompt));
+  rules.parallel_calls = request.parallel_calls;
+  rules.id_seed = call.random_seed;
+  rules.id_length = model.template_features.call_id_length;
+  if (!request.may_call || request.conversation.tools.empty()) return rules;
+  rules.tools = std::make_shared<const ToolSchemas>(request.conversation.tools);
+  rules.used_ids = ids_of_calls(request.conversation);
+  return rules;
+}
+
 }  // namespace
 
 std::vector<TokenId> tokenize_text(const Tokenizer& tokenizer, const std::string& text, bool special, bool add_bos) {
@@ -105,21 +149,22 @@ std::vector<TokenId> tokenize_text(const Tokenizer& tokenizer, const std::string
 
 ApiResult<std::vector<TokenId>> tokenize_conversation(const Conversation& conversation, const Model& model,
                                                       const std::string& local_now) {
-  if (!model.chat_template)
-    return bad_request(fmt::format("the model '{}' has no chat template; use /v1/completions", model.name), "model");
-  const Value variables = template_variables(conversation, model.bos_text, model.eos_text);
-  const Result<PromptText> prompt = model.chat_template->render(variables, local_now);
-  if (!prompt) return bad_request("the chat template refused the messages: " + prompt.error().message, "messages");
-  return model.tokenizer->encode(*prompt);
+  const ApiResult<PromptText> prompt = render_conversation(conversation, model, local_now);
+  if (const ApiError* bad = std::get_if<ApiError>(&prompt)) return *bad;
+  return model.tokenizer->encode(std::get<0>(prompt));
 }
 
 ApiResult<GenerationPlan> plan_chat(const ChatRequest& request, const Model& model, const CallContext& call) {
-  ApiResult<std::vector<TokenId>> ids = tokenize_conversation(request.conversation, model, call.local_now);
-  if (const ApiError* bad = std::get_if<ApiError>(&ids)) return *bad;
   GenerationPlan plan = common_plan(request.options, model, call);
+  Conversation conversation = request.conversation;
+  if (call.calls) restore_arguments(conversation, plan.salt, *call.calls);
+  const ApiResult<PromptText> prompt = render_conversation(conversation, model, call.local_now);
+  if (const ApiError* bad = std::get_if<ApiError>(&prompt)) return *bad;
   plan.head.id = "chatcmpl-" + call.id;
   plan.format = make_chat_format();
-  plan.prompts.push_back({std::get<0>(std::move(ids)), {}});
+  plan.reply = reply_rules(request, model, call, std::get<0>(prompt));
+  plan.calls = call.calls;
+  plan.prompts.push_back({model.tokenizer->encode(std::get<0>(prompt)), {}});
   return checked(std::move(plan), "messages", request.options.max_tokens);
 }
 

@@ -5,6 +5,7 @@
 
 #include "gateway/api/openai_chat.h"
 #include "gateway/api/openai_completions.h"
+#include "gateway/api/template_variables.h"
 #include "gateway/api/tokenize.h"
 #include "gateway/json/json.h"
 #include "storage/base/assert.h"
@@ -26,7 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const kvasir::LimitsConfig limits;
   const kvasir::Result<kvasir::ChatRequest> chat = kvasir::parse_chat_request(*body, limits);
   check(chat);
-  if (chat) (void)kvasir::to_json(kvasir::template_variables(chat->conversation, "<s>", "</s>"));
+  if (chat) (void)kvasir::to_json(kvasir::template_variables(chat->conversation, {}, "<s>", "</s>"));
   check(kvasir::parse_completion_request(*body, limits));
   check(kvasir::parse_tokenize_request(*body));
   check(kvasir::parse_detokenize_request(*body));

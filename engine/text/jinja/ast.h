@@ -245,9 +245,19 @@ struct ScopeStmt final : Stmt {  // {% generation %}: its body, in a scope of it
   Flow execute(Interpreter& in) const override;
 };
 
+// {% block name %}: its body, where it stands and as self.name(). Without inheritance nothing replaces it.
+struct BlockStmt final : Stmt {
+  std::string name;
+  bool scoped = false;  // sees the names around it, not only those of the template's top
+  Block body;
+  Flow execute(Interpreter& in) const override;
+};
+
 struct Program {
   Symbols symbols;
   Block body;
+  std::vector<const BlockStmt*> blocks;  // of the body
+  const BlockStmt* find_block(std::string_view name) const;
 };
 
 }  // namespace kvasir::jinja

@@ -16,27 +16,37 @@ Val dict_get(Interpreter& in, const Val& self, CallArgs& args) {
 }
 
 template <class Make>
-Val view(Interpreter& in, const Val& self, CallArgs& args, Make make) {
+Val view(Interpreter& in, const Val& self, CallArgs& args, List::Kind kind, Make make) {
   const Params params(in, "dict method", args, {});
   if (!params.ok()) return Undefined{};
   std::vector<Val> items;
   for (const auto& [key, value] : as_dict(self)->entries) items.push_back(make(key, value));
-  return in.list(std::move(items), List::Kind::view);
+  return in.list(std::move(items), kind);
 }
 
 Val dict_items(Interpreter& in, const Val& self, CallArgs& args) {
-  return view(in, self, args, [&](const Val& k, const Val& v) { return in.list({k, v}, List::Kind::tuple); });
+  return view(in, self, args, List::Kind::items, [&](const Val& k, const Val& v) {
+    return in.list({k, v}, List::Kind::tuple);
+  });
 }
 Val dict_keys(Interpreter& in, const Val& self, CallArgs& args) {
-  return view(in, self, args, [](const Val& k, const Val&) { return k; });
+  return view(in, self, args, List::Kind::keys, [](const Val& k, const Val&) { return k; });
 }
 Val dict_values(Interpreter& in, const Val& self, CallArgs& args) {
-  return view(in, self, args, [](const Val&, const Val& v) { return v; });
+  return view(in, self, args, List::Kind::values, [](const Val&, const Val& v) { return v; });
 }
 
-Val copy(Interpreter& in, const Val& self, CallArgs& args) {
+Val list_copy(Interpreter& in, const Val& self, CallArgs& args) {
   const Params params(in, "copy()", args, {});
-  return params.ok() ? self : Undefined{};
+  return params.ok() ? in.list(as_list(self)->items) : Undefined{};
+}
+
+Val dict_copy(Interpreter& in, const Val& self, CallArgs& args) {
+  const Params params(in, "copy()", args, {});
+  if (!params.ok()) return Undefined{};
+  Dict dict = *as_dict(self);
+  dict.source = nullptr;
+  return in.dict(std::move(dict));
 }
 
 Val list_index(Interpreter& in, const Val& self, CallArgs& args) {
@@ -55,24 +65,26 @@ Val list_count(Interpreter& in, const Val& self, CallArgs& args) {
   return std::int64_t{std::count_if(items.begin(), items.end(), [&](const Val& v) { return equal(v, *params[0]); })};
 }
 
-Val unsafe(Interpreter& in, const Val& self, CallArgs&) {
-  return in.fail("a method that changes a " + type_name(self) + " is not allowed in templates");
-}
-
 struct Row {
   std::string_view name;
   Method method;
 };
 
 constexpr Row kDictRows[] = {
-    {"get", dict_get}, {"items", dict_items}, {"keys", dict_keys}, {"values", dict_values}, {"copy", copy},
-    {"clear", unsafe}, {"pop", unsafe},       {"popitem", unsafe}, {"setdefault", unsafe},  {"update", unsafe},
+    {"get", dict_get}, {"items", dict_items}, {"keys", dict_keys}, {"values", dict_values}, {"copy", dict_copy},
 };
-constexpr Row kListRows[] = {
-    {"index", list_index}, {"count", list_count}, {"copy", copy},     {"append", unsafe},
-    {"clear", unsafe},     {"extend", unsafe},    {"insert", unsafe}, {"pop", unsafe},
-    {"remove", unsafe},    {"reverse", unsafe},   {"sort", unsafe},
-};
+constexpr Row kListRows[] = {{"index", list_index}, {"count", list_count}, {"copy", list_copy}};
+constexpr std::string_view kDictChanges[] = {"clear", "pop", "popitem", "setdefault", "update"};
+constexpr std::string_view kListChanges[] = {"append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"};
+
+template <std::size_t n>
+bool is_among(const std::string_view (&names)[n], std::string_view name) {
+  return std::find(names, names + n, name) != names + n;
+}
+
+bool would_change(const Val& self, std::string_view name) {
+  return as_dict(self) ? is_among(kDictChanges, name) : is_plain_list(self) && is_among(kListChanges, name);
+}
 
 template <std::size_t n>
 Method find_in(const Row (&rows)[n], std::string_view name) {
@@ -84,13 +96,15 @@ Method find_in(const Row (&rows)[n], std::string_view name) {
 }  // namespace
 
 std::optional<Val> find_method(const Val& self, std::string_view name) {
+  if (would_change(self, name))
+    return undefined_val("'" + std::string(name) + "' of a " + type_name(self) +
+                         " is not allowed in templates: it would change it");
   Method method = nullptr;
   if (const List* list = as_list(self)) {
     if (list->kind == List::Kind::group && name == "grouper") return list->items[0];
     if (list->kind == List::Kind::group && name == "list") return list->items[1];
     const bool whole = list->kind == List::Kind::list;
-    if (whole || ((name == "index" || name == "count") && list->kind != List::Kind::generator))
-      method = find_in(kListRows, name);
+    if (whole || ((name == "index" || name == "count") && !is_unordered(*list))) method = find_in(kListRows, name);
   } else if (as_dict(self)) {
     method = find_in(kDictRows, name);
   } else if (as_text(self)) {

@@ -80,7 +80,7 @@ Val UnaryExpr::evaluate(Interpreter& in) const {
   if (const auto* missing = std::get_if<Undefined>(&value)) return in.fail(message_of(*missing));
   const auto number = as_numeric(value);
   if (!number) return in.fail("bad operand type for a sign: '" + type_name(value) + "'");
-  if (op == Op::negate && !number->is_integer) return -number->real;
+  if (std::holds_alternative<double>(value)) return op == Op::negate ? -number->real : number->real;
   return binary(in, op == Op::negate ? BinaryOp::subtract : BinaryOp::add, std::int64_t{0}, value);
 }
 

@@ -51,7 +51,9 @@ Flow SetBlockStmt::execute(Interpreter& in) const {
 }
 
 Flow FilterBlockStmt::execute(Interpreter& in) const {
-  in.print(filtered_block(in, body, filters));
+  const Val value = filtered_block(in, body, filters);
+  if (!as_text(value)) in.fail("the filters of a {% filter %} must give text, not " + type_name(value));
+  in.print(value);
   return Flow::next;
 }
 
@@ -77,6 +79,10 @@ Flow CallBlockStmt::execute(Interpreter& in) const {
   args.named.emplace_back("caller", ObjectPtr(std::make_shared<Macro>(caller, in.scope())));
   in.print(in.call(callee, std::move(args)));
   return Flow::next;
+}
+
+Flow BlockStmt::execute(Interpreter& in) const {
+  return in.in_scope(scoped ? in.scope() : in.top_scope(), [&] { return in.run(body); });
 }
 
 Flow ScopeStmt::execute(Interpreter& in) const {

@@ -47,12 +47,14 @@ void append_repr_text(TextBuilder& out, const Text& text) {
 
 void append_repr_list(Interpreter& in, TextBuilder& out, const List& list) {
   const bool tuple = list.kind == List::Kind::tuple || list.kind == List::Kind::group;
+  const bool view = is_view(list.kind);
+  if (view) out.append(name_of(list.kind) + "(", false);
   out.append(tuple ? "(" : "[", false);
   for (std::size_t i = 0; i < list.items.size() && in.charge(); ++i) {
     if (i) out.append(", ", false);
     append_repr(in, out, list.items[i]);
   }
-  out.append(tuple ? list.items.size() == 1 ? ",)" : ")" : "]", false);
+  out.append(tuple ? list.items.size() == 1 ? ",)" : ")" : view ? "])" : "]", false);
 }
 
 void append_repr_dict(Interpreter& in, TextBuilder& out, const Dict& dict) {

@@ -74,9 +74,9 @@ class JsonWriter {
   }
 
   void write_list(const List& list) {
-    if (list.kind == List::Kind::generator || list.kind == List::Kind::view)
-      return void(in_.fail("a " + std::string(list.kind == List::Kind::view ? "dict view" : "generator") +
-                           " is not JSON serializable"));
+    if (is_unordered(list))
+      return void(
+          in_.fail("a " + std::string(is_view(list.kind) ? "dict view" : "generator") + " is not JSON serializable"));
     if (list.items.empty()) return punctuation("[]");
     punctuation("[");
     ++level_;

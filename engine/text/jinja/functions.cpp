@@ -45,6 +45,17 @@ Val dict_function(Interpreter& in, CallArgs& args) {
   return in.dict(std::move(dict));
 }
 
+Val dict_fromkeys(Interpreter& in, CallArgs& args) {
+  const Params params(in, "dict.fromkeys()", args, {"iterable", "value"}, 1);
+  const ListPtr keys = params.ok() ? in.items_of(*params[0]) : nullptr;
+  Dict dict;
+  for (std::size_t i = 0; keys && i < keys->items.size() && in.charge(); ++i) {
+    if (is_plain_list(keys->items[i]) || as_dict(keys->items[i])) return in.fail("dict.fromkeys(): an unhashable key");
+    dict.set(keys->items[i], params[1] ? *params[1] : None{});
+  }
+  return in.dict(std::move(dict));
+}
+
 Val namespace_function(Interpreter& in, CallArgs& args) {
   auto ns = std::make_shared<Namespace>();
   for (const Val& from : args.positional) {
@@ -164,9 +175,10 @@ constexpr Row kRows[] = {
 
 }  // namespace
 
-Function find_function(std::string_view name) {
+ObjectPtr make_function(std::string_view name) {
+  if (name == "dict") return std::make_shared<FunctionObject>(dict_function, "fromkeys", dict_fromkeys);
   for (const Row& row : kRows)
-    if (row.name == name) return row.function;
+    if (row.name == name) return std::make_shared<FunctionObject>(row.function);
   return nullptr;
 }
 

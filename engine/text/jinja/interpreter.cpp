@@ -60,22 +60,51 @@ Result<PromptText> Interpreter::render(const Value& variables) {
   return prompt;
 }
 
+namespace {
+
+// self.name(): what the block prints.
+class BlockCall final : public Object {
+ public:
+  explicit BlockCall(const BlockStmt& block) : block_(block) {}
+  std::string type_name() const override { return "BlockReference"; }
+  bool is_callable() const override { return true; }
+  Val call(Interpreter& in, CallArgs) override {
+    const Level level(in);
+    return in.capture([&] { in.in_scope(in.top_scope(), [&] { return in.run(block_.body); }); });
+  }
+
+ private:
+  const BlockStmt& block_;
+};
+
+// `self`: the blocks of the template by name.
+class Self final : public Object {
+ public:
+  std::string type_name() const override { return "TemplateReference"; }
+  std::optional<Val> attribute(Interpreter& in, std::string_view name) override {
+    const BlockStmt* block = in.find_block(name);
+    return block ? std::optional<Val>(ObjectPtr(std::make_shared<BlockCall>(*block))) : std::nullopt;
+  }
+};
+
+}  // namespace
+
 void Interpreter::bind_functions() {
   for (const std::string_view name :
        {"range", "dict", "namespace", "cycler", "joiner", "raise_exception", "strftime_now"})
-    if (const Symbol* symbol = program_.symbols.find(name))
-      root_.set(*symbol, ObjectPtr(std::make_shared<FunctionObject>(find_function(name))));
+    if (const Symbol* symbol = program_.symbols.find(name)) root_.set(*symbol, make_function(name));
 }
 
 // Only what the template mentions. As in Transformers, tools and documents are none when there are none.
 void Interpreter::bind_variables(const Value& variables) {
   for (const std::string_view name : {"tools", "documents"})
     if (const Symbol* symbol = program_.symbols.find(name)) root_.set(*symbol, None{});
-  const Value::Object* object = variables.as_object();
-  if (!object) return;
+  static const Value::Object kNothing;
+  const Value::Object* object = variables.as_object() ? variables.as_object() : &kNothing;
   for (const auto& [name, value] : object->members)
     if (const Symbol* symbol = program_.symbols.find(name))
       root_.set(*symbol, from_data(value, name == "bos_token" || name == "eos_token", 0));
+  if (const Symbol* symbol = program_.symbols.find("self")) root_.set(*symbol, ObjectPtr(std::make_shared<Self>()));
 }
 
 Val Interpreter::from_data(const Value& value, bool from_template, std::uint32_t depth) {
@@ -198,8 +227,7 @@ Val Interpreter::item_of(const Val& subject, const Val& key) {
   if (const Dict* dict = as_dict(subject))
     if (const Val* value = dict->find(key)) return *value;
   if (const auto index = as_integer(key); index && (as_list(subject) || as_text(subject))) {
-    if (const List* list = as_list(subject);
-        list && list->kind != List::Kind::generator && list->kind != List::Kind::view) {
+    if (const List* list = as_list(subject); list && !is_unordered(*list)) {
       const auto n = static_cast<std::int64_t>(list->items.size());
       const std::int64_t at = *index < 0 ? *index + n : *index;
       if (at >= 0 && at < n) return list->items[static_cast<std::size_t>(at)];

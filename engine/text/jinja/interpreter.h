@@ -70,11 +70,13 @@ class Interpreter {
     return result;
   }
   Scope* scope() { return scope_; }
+  Scope* top_scope() { return &root_; }
   void capture_scope();  // the current scope and those around it live on
   Val lookup(Symbol symbol);
   void assign(const Target& target, Val value);
   void bind_loop(ObjectPtr loop);  // as `loop`, where the template mentions it
   const std::string& name_of(Symbol symbol) const { return program_.symbols.name(symbol); }
+  const BlockStmt* find_block(std::string_view name) const { return program_.find_block(name); }
 
   // ---- output ----
   void print(const Val& value);

@@ -131,8 +131,8 @@ void run_loop(Interpreter& in, const ForStmt& statement, const Val& iterable, st
   if (!all) return;
   Items items(in, statement, all);
   const auto loop = std::make_shared<Loop>(statement, items, depth);
-  bool any = false;
-  for (Flow flow = Flow::next; flow != Flow::break_loop && items.ready(1) && in.charge(); any = true) {
+  bool ended = false;  // some item went through the whole body: `else` is for when none did, as jinja2 has it
+  for (Flow flow = Flow::next; flow != Flow::break_loop && items.ready(1) && in.charge();) {
     flow = in.in_scope(in.scope(), [&] {
       Val item = items.take();
       loop->advance(item);
@@ -140,9 +140,10 @@ void run_loop(Interpreter& in, const ForStmt& statement, const Val& iterable, st
       in.assign(statement.target, std::move(item));
       return in.run(statement.body);
     });
+    ended = ended || flow == Flow::next;
   }
   loop->end();
-  if (!any && !in.failed()) in.in_scope(in.scope(), [&] { return in.run(statement.otherwise); });
+  if (!ended && !in.failed()) in.in_scope(in.scope(), [&] { return in.run(statement.otherwise); });
 }
 
 }  // namespace kvasir::jinja

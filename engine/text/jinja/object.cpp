@@ -6,6 +6,11 @@
 
 namespace kvasir::jinja {
 
+std::optional<Val> FunctionObject::attribute(Interpreter&, std::string_view name) {
+  if (!attribute_ || name != attribute_name_) return std::nullopt;
+  return ObjectPtr(std::make_shared<FunctionObject>(attribute_));
+}
+
 std::optional<Val> Namespace::attribute(Interpreter&, std::string_view name) {
   for (const auto& [key, value] : attributes_)
     if (key == name) return value;

@@ -35,16 +35,20 @@ class Object : public std::enable_shared_from_this<Object> {
 
 using Function = Val (*)(Interpreter& in, CallArgs& args);
 
-// A global function.
+// A global function; dict has a function of its own as an attribute.
 class FunctionObject final : public Object {
  public:
-  explicit FunctionObject(Function function) : function_(function) {}
+  explicit FunctionObject(Function function, std::string_view attribute_name = {}, Function its_attribute = nullptr)
+      : function_(function), attribute_name_(attribute_name), attribute_(its_attribute) {}
   std::string type_name() const override { return "function"; }
   bool is_callable() const override { return true; }
   Val call(Interpreter& in, CallArgs args) override { return function_(in, args); }
+  std::optional<Val> attribute(Interpreter&, std::string_view name) override;
 
  private:
   Function function_;
+  std::string_view attribute_name_;
+  Function attribute_;
 };
 
 using Method = Val (*)(Interpreter& in, const Val& self, CallArgs& args);

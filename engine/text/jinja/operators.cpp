@@ -143,8 +143,7 @@ Val add_lists(Interpreter& in, const List& left, const List& right) {
 
 Val add(Interpreter& in, const Val& left, const Val& right) {
   if (const Text* a = as_text(left), *b = as_text(right); a && b) return add_texts(in, *a, *b);
-  if (const List* a = as_list(left), *b = as_list(right);
-      a && b && a->kind == b->kind && a->kind != List::Kind::generator && a->kind != List::Kind::view)
+  if (const List* a = as_list(left), *b = as_list(right); a && b && a->kind == b->kind && !is_unordered(*a))
     return add_lists(in, *a, *b);
   if (as_text(left)) return in.fail("can only concatenate str (not \"" + type_name(right) + "\") to str");
   return unsupported(in, "+", left, right);
@@ -152,9 +151,9 @@ Val add(Interpreter& in, const Val& left, const Val& right) {
 
 Val binary(Interpreter& in, BinaryOp op, const Val& left, const Val& right) {
   if (in.failed()) return Undefined{};
+  if (const Text* format = as_text(left); format && op == BinaryOp::modulo) return format_percent(in, *format, right);
   for (const Val* side : {&left, &right})
     if (const auto* missing = std::get_if<Undefined>(side)) return in.fail(message_of(*missing));
-  if (const Text* format = as_text(left); format && op == BinaryOp::modulo) return format_percent(in, *format, right);
   const auto a = as_numeric(left), b = as_numeric(right);
   if (op == BinaryOp::multiply && (a || b)) {
     const Val& many = a ? right : left;
@@ -162,12 +161,16 @@ Val binary(Interpreter& in, BinaryOp op, const Val& left, const Val& right) {
     if (const Text* text = as_text(many); text && times) return repeat_text(in, *text, *times);
     if (const List* list = as_list(many); list && times) return repeat_list(in, *list, *times);
   }
+  for (const Val* side : {&left, &right})
+    if (std::holds_alternative<WrittenPtr>(*side) && type_name(*side) == "int") return in.fail("integer too large");
   if (!a || !b) return op == BinaryOp::add ? add(in, left, right) : unsupported(in, symbol_of(op), left, right);
   const bool divides = op == BinaryOp::divide || op == BinaryOp::floor_divide || op == BinaryOp::modulo;
   if ((divides && b->real == 0) || (op == BinaryOp::power && a->real == 0 && b->real < 0))
     return in.fail("division by zero");
   if (a->is_integer && b->is_integer) return on_integers(in, op, a->integer, b->integer);
-  return on_reals(op, a->real, b->real);
+  const double result = on_reals(op, a->real, b->real);
+  if (op == BinaryOp::power && std::isinf(result) && std::isfinite(a->real)) return in.fail("number too large");
+  return result;
 }
 
 bool contains(Interpreter& in, const Val& container, const Val& item) {

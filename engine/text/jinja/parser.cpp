@@ -17,6 +17,12 @@ const Symbol* Symbols::find(std::string_view name) const {
   return it == ids_.end() ? nullptr : &it->second;
 }
 
+const BlockStmt* Program::find_block(std::string_view name) const {
+  for (const BlockStmt* block : blocks)
+    if (block->name == name) return block;
+  return nullptr;
+}
+
 Parser::Parser(std::vector<Token> tokens, std::uint32_t depth_max) : tokens_(std::move(tokens)), depth_max_(depth_max) {
   KVASIR_ASSERT(!tokens_.empty() && tokens_.back().kind == Token::Kind::end);
 }
@@ -153,6 +159,8 @@ void Parser::tag(Block& out) {
     statement = filter_statement();
   else if (name == "generation")
     statement = generation_statement();
+  else if (name == "block")
+    statement = block_statement();
   else if (name == "break")
     statement = jump_statement(Flow::break_loop);
   else if (name == "continue")
@@ -292,6 +300,21 @@ std::unique_ptr<const Stmt> Parser::generation_statement() {
   next();  // generation
   end_tag();
   node->body = body_until("endgeneration");
+  return node;
+}
+
+std::unique_ptr<const Stmt> Parser::block_statement() {
+  auto node = make<BlockStmt>();
+  next();  // block
+  node->name = expect_name("the name of a block");
+  if (program_->find_block(node->name)) fail("a second block '" + node->name + "'");
+  node->scoped = skip_name("scoped");
+  program_->blocks.push_back(node.get());
+  end_tag();
+  const std::uint32_t loops = std::exchange(loops_, 0);
+  node->body = body_until("endblock");
+  loops_ = loops;
+  skip_name(node->name);
   return node;
 }
 

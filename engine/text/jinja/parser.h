@@ -95,6 +95,7 @@ class Parser {
   std::unique_ptr<const Stmt> call_statement();
   std::unique_ptr<const Stmt> filter_statement();
   std::unique_ptr<const Stmt> generation_statement();
+  std::unique_ptr<const Stmt> block_statement();
   std::unique_ptr<const Stmt> jump_statement(Flow flow);
   Target target(bool with_namespace);
   Target single_target(bool with_namespace);

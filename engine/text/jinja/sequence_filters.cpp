@@ -32,6 +32,8 @@ Val first(Interpreter& in, const Val& subject, CallArgs& args) {
 
 Val last(Interpreter& in, const Val& subject, CallArgs& args) {
   const Params params(in, "filter 'last'", args, {});
+  const List* list = as_list(subject);
+  if (list && list->kind == List::Kind::generator) return in.fail("a generator has no last item: it is not reversible");
   const ListPtr items = params.ok() ? in.items_of(subject) : nullptr;
   if (!items) return Undefined{};
   return items->items.empty() ? undefined_val("no last item, sequence was empty") : items->items.back();
@@ -291,6 +293,7 @@ Val sum(Interpreter& in, const Val& subject, CallArgs& args) {
   const ListPtr list = params.ok() ? in.items_of(subject) : nullptr;
   if (!list) return Undefined{};
   Val total = params[1] ? *params[1] : Val(std::int64_t{0});
+  if (as_text(total)) return in.fail("filter 'sum' cannot sum strings");
   for (const Val& item : list->items) {
     total = binary(in, BinaryOp::add, total, params.some(0) ? attribute_path(in, item, *params[0]) : item);
     if (!in.charge()) return Undefined{};
@@ -330,7 +333,7 @@ Val slice_filter(Interpreter& in, const Val& subject, CallArgs& args) {
     const std::size_t end = at + each + (i < larger);
     std::vector<Val> part(list->items.begin() + static_cast<std::ptrdiff_t>(at),
                           list->items.begin() + static_cast<std::ptrdiff_t>(end));
-    if (params.some(1) && i >= larger && larger != 0) part.push_back(*params[1]);
+    if (params.some(1) && i >= larger) part.push_back(*params[1]);
     out.push_back(in.list(std::move(part)));
     at = end;
   }

@@ -26,7 +26,7 @@ std::vector<std::size_t> offsets_of(const std::string& bytes) {
 
 bool is_sliceable(const Val& value) {
   const List* list = as_list(value);
-  return list && list->kind != List::Kind::generator && list->kind != List::Kind::view;
+  return list && !is_unordered(*list);
 }
 
 // Python's slice.indices(): the elements from `begin` in steps, `count` of them.

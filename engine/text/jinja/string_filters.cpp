@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdio>
 
 #include "engine/text/jinja/filters.h"
 #include "engine/text/jinja/format.h"
@@ -54,6 +55,7 @@ Val trim(Interpreter& in, const Val& subject, CallArgs& args) {
   const Params params(in, "filter 'trim'", args, {"chars"});
   if (!params.ok()) return Undefined{};
   const Text* chars = params.some(0) ? as_text(*params.some(0)) : nullptr;
+  if (params.some(0) && !chars) return in.fail("filter 'trim' needs a string, not " + type_name(*params[0]));
   return in.text(strip(subject_text(in, subject), chars, Side::both));
 }
 
@@ -153,23 +155,84 @@ Val wordcount(Interpreter& in, const Val& subject, CallArgs& args) {
   return params.ok() ? Val(words) : Undefined{};
 }
 
-Val urlencode(Interpreter& in, const Val& subject, CallArgs& args) {
-  const Params params(in, "filter 'urlencode'", args, {});
-  if (!params.ok()) return Undefined{};
-  if (as_list(subject) || as_dict(subject)) return in.fail("filter 'urlencode' takes strings only");
-  return in.text(map_runs(subject_text(in, subject), [](std::string_view run) {
+// Percent-encoded; in a query "/" too, and a space is a plus.
+Text url_quoted(const Text& text, bool in_query) {
+  return map_runs(text, [&](std::string_view run) {
     constexpr char kHex[] = "0123456789ABCDEF";
     std::string out;
     for (const char c : run) {
       const auto byte = static_cast<unsigned char>(c);
-      const bool plain_char = is_alphanumeric_ascii(c) || std::string_view("_.-~/").find(c) != std::string_view::npos;
-      if (plain_char)
+      const bool plain_char = is_alphanumeric_ascii(c) || std::string_view("_.-~").find(c) != std::string_view::npos;
+      if (plain_char || (c == '/' && !in_query))
         out += c;
+      else if (c == ' ' && in_query)
+        out += '+';
       else
         out += {'%', kHex[byte >> 4], kHex[byte & 15]};
     }
     return out;
-  }));
+  });
+}
+
+Val urlencode(Interpreter& in, const Val& subject, CallArgs& args) {
+  const Params params(in, "filter 'urlencode'", args, {});
+  if (!params.ok()) return Undefined{};
+  if (!as_list(subject) && !as_dict(subject)) return in.text(url_quoted(subject_text(in, subject), false));
+  TextBuilder out;
+  const auto add = [&](const Val& key, const Val& value) {
+    if (out.size() != 0) out.append("&", true);
+    out.append(url_quoted(subject_text(in, key), true));
+    out.append("=", true);
+    out.append(url_quoted(subject_text(in, value), true));
+  };
+  if (const Dict* dict = as_dict(subject)) {
+    for (const auto& [key, value] : dict->entries) add(key, value);
+    return in.text(out.take());
+  }
+  for (const Val& pair : as_list(subject)->items) {
+    const ListPtr both = in.items_of(pair);
+    if (!both || both->items.size() != 2) return in.fail("filter 'urlencode' needs pairs");
+    add(both->items[0], both->items[1]);
+  }
+  return in.text(out.take());
+}
+
+// key="value" for what is there, with a space before.
+Val xmlattr(Interpreter& in, const Val& subject, CallArgs& args) {
+  const Params params(in, "filter 'xmlattr'", args, {"autospace"});
+  const Dict* dict = as_dict(subject);
+  if (!params.ok() || !dict) return in.fail("filter 'xmlattr' needs a dict");
+  TextBuilder out;
+  for (const auto& [key, value] : dict->entries) {
+    if (is_none(value) || is_undefined(value)) continue;
+    const Text name = subject_text(in, key);
+    if (name.bytes().find_first_of(" \t\n\r\f\v/>=") != std::string::npos)
+      return in.fail("filter 'xmlattr': not a name: '" + name.bytes() + "'");
+    if (out.size() != 0 || params.flag(0, true)) out.append(" ", true);
+    out.append(escape_html(name));
+    out.append("=\"", true);
+    out.append(escape(subject_text(in, value)));
+    out.append("\"", true);
+  }
+  return in.text(out.take());
+}
+
+Val filesizeformat(Interpreter& in, const Val& subject, CallArgs& args) {
+  const Params params(in, "filter 'filesizeformat'", args, {"binary"});
+  const auto number = as_numeric(subject);
+  if (!params.ok() || !number) return in.fail("filter 'filesizeformat' needs a number, not " + type_name(subject));
+  const bool binary = params.flag(0);
+  const double base = binary ? 1024 : 1000, bytes = number->real;
+  if (bytes == 1) return string_val("1 Byte");
+  if (bytes < base) return string_val(std::to_string(static_cast<std::int64_t>(bytes)) + " Bytes");
+  constexpr std::string_view kLetters = "kMGTPEZY";
+  double unit = base;
+  std::size_t i = 0;
+  for (; i + 1 < kLetters.size() && bytes >= unit * base; ++i) unit *= base;
+  char number_text[64];
+  std::snprintf(number_text, sizeof number_text, "%.1f ", bytes / unit);
+  const char letter = binary && i == 0 ? 'K' : kLetters[i];
+  return string_val(number_text + std::string(1, letter) + (binary ? "iB" : "B"));
 }
 
 Val format_filter(Interpreter& in, const Val& subject, CallArgs& args) {
@@ -186,6 +249,7 @@ constexpr FilterRow kRows[] = {
     {"e", map_filter<escape>},
     {"escape", map_filter<escape>},
     {"forceescape", map_filter<escape_html>},
+    {"filesizeformat", filesizeformat},
     {"format", format_filter},
     {"indent", indent},
     {"join", join_filter},
@@ -199,6 +263,7 @@ constexpr FilterRow kRows[] = {
     {"upper", map_filter<upper>},
     {"urlencode", urlencode},
     {"wordcount", wordcount},
+    {"xmlattr", xmlattr},
 };
 
 }  // namespace

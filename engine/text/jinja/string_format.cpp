@@ -15,9 +15,10 @@ constexpr int kWidthMax = 10'000;
 // What stands behind the ':' of str.format(), or between % and its letter.
 struct Spec {
   char32_t fill = U' ';
-  char align = '\0';  // < > ^ =
-  char sign = '-';
-  bool grouped = false;
+  char align = '\0';     // < > ^ =
+  bool zeros = false;    // a 0 before the width
+  char sign = '\0';      // + - or space
+  char grouping = '\0';  // , or _ between thousands
   bool alternate = false;
   int width = 0;
   int precision = -1;
@@ -42,7 +43,8 @@ std::optional<Spec> parse_spec(std::string_view text) {
   Spec spec;
   std::size_t at = 0;
   const std::size_t first = text.empty() ? 0 : first_char(text).length;
-  if (first != 0 && is_align(first)) {
+  const bool filled = first != 0 && is_align(first);
+  if (filled) {
     spec.fill = first_char(text).code;
     at = first;
   }
@@ -50,11 +52,12 @@ std::optional<Spec> parse_spec(std::string_view text) {
   if (at < text.size() && (text[at] == '+' || text[at] == '-' || text[at] == ' ')) spec.sign = text[at++];
   if (at < text.size() && text[at] == '#') spec.alternate = true, ++at;
   if (at < text.size() && text[at] == '0') {
-    if (!spec.align) spec.align = '=', spec.fill = U'0';
+    spec.zeros = true;
+    if (!filled) spec.fill = U'0';
     ++at;
   }
   if (is_digit_at(text, at)) spec.width = read_number(text, at, 0);
-  if (at < text.size() && text[at] == ',') spec.grouped = true, ++at;
+  if (at < text.size() && (text[at] == ',' || text[at] == '_')) spec.grouping = text[at++];
   if (at < text.size() && text[at] == '.') {
     if (!is_digit_at(text, ++at)) return std::nullopt;
     spec.precision = read_number(text, at, 0);
@@ -63,9 +66,9 @@ std::optional<Spec> parse_spec(std::string_view text) {
   return at == text.size() ? std::optional(spec) : std::nullopt;
 }
 
-void group_thousands(std::string& digits) {
+void group_thousands(std::string& digits, char mark) {
   std::size_t end = digits.find_first_not_of("0123456789");
-  for (std::size_t at = end == std::string::npos ? digits.size() : end; at > 3;) digits.insert(at -= 3, ",");
+  for (std::size_t at = end == std::string::npos ? digits.size() : end; at > 3;) digits.insert(at -= 3, 1, mark);
 }
 
 std::string integer_digits(std::uint64_t magnitude, const Spec& spec) {
@@ -97,22 +100,27 @@ std::string real_digits(double magnitude, const Spec& spec) {
 
 Text aligned(Interpreter& in, const Text& text, const Spec& spec, char otherwise) {
   const char align = spec.align ? spec.align : otherwise;
-  const Side side = align == '<' ? Side::left : align == '^' ? Side::both : Side::right;
-  return pad(in, text, spec.width, spec.fill, side);
+  if (align != '^') return pad(in, text, spec.width, spec.fill, align == '<' ? Side::left : Side::right);
+  // Unlike str.center(): the odd one goes right.
+  const auto size = static_cast<std::int64_t>(utf8_count(text.bytes()));
+  const std::int64_t before = std::max<std::int64_t>(spec.width - size, 0) / 2;
+  return pad(in, pad(in, text, size + before, spec.fill, Side::right), spec.width, spec.fill, Side::left);
 }
 
 std::optional<Text> format_number(Interpreter& in, const Numeric& number, const Spec& spec) {
   const bool real = !number.is_integer || std::string_view("eEfFgG%").find(spec.type) < 7;
-  if (!real && std::string_view("dxXobncn").find(spec.type) == std::string_view::npos && spec.type) return std::nullopt;
+  const std::string_view letters = number.is_integer ? "dxXobcneEfFgG%" : "eEfFgGn%";
+  if (spec.type && letters.find(spec.type) == letters.npos) return std::nullopt;
   const bool negative = real ? std::signbit(number.real) : number.integer < 0;
   const std::uint64_t magnitude =
       negative ? 0 - static_cast<std::uint64_t>(number.integer) : static_cast<std::uint64_t>(number.integer);
   std::string digits = real ? real_digits(std::fabs(number.real), spec) : integer_digits(magnitude, spec);
-  if (spec.grouped) group_thousands(digits);
-  const std::string sign = negative ? "-" : spec.sign == '-' ? "" : std::string(1, spec.sign);
+  if (spec.grouping) group_thousands(digits, spec.grouping);
+  const bool shown = spec.sign == '+' || spec.sign == ' ';
+  const std::string sign = negative ? "-" : shown ? std::string(1, spec.sign) : "";
   if (spec.align != '=') return aligned(in, Text(sign + digits, true), spec, '>');
-  const Spec inner{spec.fill, '>', '-', false, false, spec.width - static_cast<int>(sign.size()), -1, '\0'};
-  return Text(sign + aligned(in, Text(digits, true), inner, '>').bytes(), true);
+  const std::int64_t width = spec.width - static_cast<std::int64_t>(sign.size());
+  return Text(sign + pad(in, Text(digits, true), width, spec.fill, Side::right).bytes(), true);
 }
 
 Text first_characters(const Text& text, int count) {
@@ -122,15 +130,45 @@ Text first_characters(const Text& text, int count) {
   return text.slice(0, end);
 }
 
-std::optional<Text> format_value(Interpreter& in, const Val& value, const Spec& spec) {
+// What is not ASCII as Python's ascii() shows it in a repr.
+Text ascii_of(const Text& repr) {
+  constexpr char kHex[] = "0123456789abcdef";
+  return map_runs(repr, [&](std::string_view run) {
+    std::string out;
+    while (!run.empty()) {
+      const Char c = first_char(run);
+      const int digits = c.code < 0x80 ? 0 : c.code < 0x100 ? 2 : c.code < 0x10000 ? 4 : 8;
+      if (digits != 0) out += {'\\', digits == 2 ? 'x' : digits == 4 ? 'u' : 'U'};
+      for (int i = digits - 1; i >= 0; --i) out += kHex[c.code >> (4 * i) & 15];
+      if (digits == 0) out += run.front();
+      run.remove_prefix(c.length);
+    }
+    return out;
+  });
+}
+
+// A string, as `spec` says.
+std::optional<Text> format_text(Interpreter& in, const Text& text, const Spec& spec) {
+  if ((spec.type && spec.type != 's') || spec.align == '=') return std::nullopt;
+  return aligned(in, spec.precision >= 0 ? first_characters(text, spec.precision) : text, spec, '<');
+}
+
+// Python's format(): without a spec as str().
+std::optional<Text> format_value(Interpreter& in, const Val& value, std::string_view written) {
+  if (written.empty()) return to_text(in, value);
+  auto spec = parse_spec(written);
+  if (!spec) return std::nullopt;
+  if (const Text* text = as_text(value)) {
+    const bool for_numbers = spec->sign != '\0' || spec->grouping || spec->alternate;
+    return for_numbers ? std::nullopt : format_text(in, *text, *spec);
+  }
   const auto number = as_numeric(value);
-  const bool plain = !spec.type && spec.precision < 0;
-  const bool written = std::holds_alternative<WrittenPtr>(value) || std::holds_alternative<bool>(value);
-  if (number && spec.type != 's' && !(plain && written)) return format_number(in, *number, spec);
-  if (spec.type && spec.type != 's') return std::nullopt;
-  Text text = to_text(in, value);
-  if (spec.precision >= 0) text = first_characters(text, spec.precision);
-  return aligned(in, text, spec, number ? '>' : '<');
+  if (!number) return std::nullopt;
+  if (spec->zeros && !spec->align) spec->align = '=';
+  const bool big = std::holds_alternative<WrittenPtr>(value) && !spec->type && spec->precision < 0;
+  if (big) return aligned(in, to_text(in, value), *spec, '>');
+  if (number->is_integer && spec->precision >= 0 && (!spec->type || spec->type == 'd')) return std::nullopt;
+  return format_number(in, *number, *spec);
 }
 
 // One rendering of a format string with braces.
@@ -150,7 +188,7 @@ class BraceFormatter {
         at += 2;
         continue;
       }
-      const std::size_t end = bytes[at] == '{' ? bytes.find('}', at) : bytes.npos;
+      const std::size_t end = bytes[at] == '{' ? closing_brace(bytes, at) : bytes.npos;
       if (end == bytes.npos) return in_.fail("format(): a single '" + std::string(1, bytes[at]) + "'");
       field(bytes.substr(at + 1, end - at - 1));
       at = end + 1;
@@ -160,29 +198,55 @@ class BraceFormatter {
   }
 
  private:
+  // Where the field that opens at `at` ends; fields may stand in its spec.
+  static std::size_t closing_brace(std::string_view bytes, std::size_t at) {
+    for (int open = 0; at < bytes.size(); ++at) {
+      open += bytes[at] == '{' ? 1 : bytes[at] == '}' ? -1 : 0;
+      if (open == 0) return at;
+    }
+    return bytes.npos;
+  }
+
   // name[.attribute|[key]]*[!conversion][:spec]
   void field(std::string_view text) {
     const std::size_t colon = std::min(text.find(':'), text.size());
-    const auto spec = parse_spec(text.substr(std::min(colon + 1, text.size())));
     std::string_view name = text.substr(0, colon);
     char conversion = '\0';
     if (name.size() >= 2 && name[name.size() - 2] == '!') {
       conversion = name.back();
       name.remove_suffix(2);
     }
-    Val value = argument(name);
+    const Val value = converted(argument(name), conversion);
+    const std::string spec = filled(text.substr(std::min(colon + 1, text.size())));
     if (in_.failed()) return;
-    if (conversion == 'r') {
-      TextBuilder repr;
-      append_repr(in_, repr, value);
-      value = string_val(repr.take());
-    } else if (conversion == 's') {
-      value = string_val(to_text(in_, value));
-    }
-    const auto formatted = spec ? format_value(in_, value, *spec) : std::nullopt;
+    const auto formatted = format_value(in_, value, spec);
     if (!formatted)
       return void(in_.fail("format(): cannot write a " + type_name(value) + " as '" + std::string(text) + "'"));
     if (in_.charge_bytes(formatted->size())) out_.append(*formatted);
+  }
+
+  Val converted(const Val& value, char conversion) {
+    if (conversion == 's') return string_val(to_text(in_, value));
+    if (conversion != 'r' && conversion != 'a') return value;
+    TextBuilder repr;
+    append_repr(in_, repr, value);
+    const Text text = repr.take();
+    return string_val(conversion == 'a' ? ascii_of(text) : text);
+  }
+
+  // A spec with its fields filled in.
+  std::string filled(std::string_view spec) {
+    std::string out;
+    while (!spec.empty() && !in_.failed()) {
+      const std::size_t open = std::min(spec.find('{'), spec.size());
+      out += spec.substr(0, open);
+      if (open == spec.size()) break;
+      const std::size_t close = spec.find('}', open);
+      if (close == spec.npos) return in_.fail("format(): a broken spec"), out;
+      out += to_text(in_, argument(spec.substr(open + 1, close - open - 1))).bytes();
+      spec.remove_prefix(close + 1);
+    }
+    return out;
   }
 
   Val argument(std::string_view path) {
@@ -227,7 +291,7 @@ class PercentFormatter {
   PercentFormatter(Interpreter& in, const Text& format, const Val& args) : in_(in), format_(format) {
     const List* list = as_list(args);
     dict_ = as_dict(args);
-    may_have_more_ = dict_ || (list && list->kind == List::Kind::list);
+    may_have_more_ = dict_ || is_undefined(args) || (list && list->kind == List::Kind::list);
     if (list && list->kind == List::Kind::tuple) {
       positional_ = list->items;
     } else {
@@ -287,24 +351,46 @@ class PercentFormatter {
     return at;
   }
 
-  void write(Val value, Spec spec) {
+  void write(const Val& value, Spec spec) {
     const char type = spec.type;
     if (type == 'i' || type == 'u') spec.type = 'd';
-    if (type == 's' || type == 'r' || (type == 'c' && as_text(value))) {
-      TextBuilder text;
-      if (type == 'r')
-        append_repr(in_, text, value);
-      else
-        append_text(in_, text, value);
-      value = string_val(text.take());
-      spec.type = 's';
-      if (!spec.align || spec.align == '=') spec.align = '>', spec.fill = U' ';
-    } else if (const auto number = as_numeric(value); number && spec.type == 'd' && !number->is_integer) {
-      value = static_cast<std::int64_t>(std::clamp(number->real, -9e18, 9e18));
-    }
-    const auto formatted = format_value(in_, value, spec);
+    const auto formatted =
+        std::string_view("sra").find(type) != std::string_view::npos ? words(value, spec) : scalar(value, spec);
     if (!formatted) return void(in_.fail("%: cannot write a " + type_name(value) + " as %" + std::string(1, type)));
     if (in_.charge_bytes(formatted->size())) out_.append(*formatted);
+  }
+
+  std::optional<Text> words(const Val& value, Spec spec) {
+    TextBuilder text;
+    if (spec.type == 's')
+      append_text(in_, text, value);
+    else
+      append_repr(in_, text, value);
+    const Text plain = text.take();
+    return text_of(spec.type == 'a' ? ascii_of(plain) : plain, spec);
+  }
+
+  std::optional<Text> text_of(const Text& text, Spec spec) {
+    spec.type = 's';
+    if (spec.align != '<') spec.align = '>', spec.fill = U' ';
+    return format_text(in_, text, spec);
+  }
+
+  std::optional<Text> scalar(const Val& value, Spec spec) {
+    const auto number = as_numeric(value);
+    if (spec.type == 'c') {
+      if (const Text* text = as_text(value); text && utf8_count(text->bytes()) == 1) return text_of(*text, spec);
+      if (!number || !number->is_integer || number->integer < 0 || number->integer > 0x10FFFF) return std::nullopt;
+      std::string character;
+      utf8_append(character, static_cast<char32_t>(number->integer));
+      return text_of(Text(character, true), spec);
+    }
+    if (!number) return std::nullopt;
+    if (spec.type != 'd' || number->is_integer) return format_number(in_, *number, spec);
+    if (std::holds_alternative<WrittenPtr>(value) && type_name(value) == "int")
+      return text_of(to_text(in_, value), spec);
+    const auto whole = static_cast<std::int64_t>(std::clamp(number->real, -9e18, 9e18));
+    return format_number(in_, Numeric{true, whole, static_cast<double>(whole)}, spec);
   }
 
   Interpreter& in_;

@@ -137,22 +137,6 @@ Val partition(Interpreter& in, const Val& self, CallArgs& args) {
                  List::Kind::tuple);
 }
 
-// startswith and endswith: one string or a tuple of them.
-template <bool at_end>
-Val has_affix(Interpreter& in, const Val& self, CallArgs& args) {
-  const Params params(in, at_end ? "endswith()" : "startswith()", args, {"affix"}, 1);
-  if (!params.ok()) return Undefined{};
-  const std::string_view bytes = self_text(self).bytes();
-  const auto fits = [&](const Val& affix) {
-    const Text* text = as_text(affix);
-    if (!text) in.fail("startswith() and endswith() need a string or a tuple of them, not " + type_name(affix));
-    return text && (at_end ? bytes.ends_with(text->bytes()) : bytes.starts_with(text->bytes()));
-  };
-  const List* list = as_list(*params[0]);
-  if (!list || list->kind != List::Kind::tuple) return fits(*params[0]);
-  return std::any_of(list->items.begin(), list->items.end(), fits);
-}
-
 template <bool at_end>
 Val remove_affix(Interpreter& in, const Val& self, CallArgs& args) {
   const Params params(in, "removeprefix() or removesuffix()", args, {"affix"}, 1);
@@ -173,39 +157,6 @@ Val replace_method(Interpreter& in, const Val& self, CallArgs& args) {
   return in.text(replace(in, self_text(self), *old, *by, count));
 }
 
-// Characters before the first or last occurrence, or nothing.
-std::optional<std::int64_t> position(Interpreter& in, const Val& self, CallArgs& args, bool last) {
-  const Params params(in, "find()", args, {"sub"}, 1);
-  const Text* part = text_param(in, params, 0);
-  if (!part || !in.charge_bytes(self_text(self).size())) return std::nullopt;
-  const std::string& bytes = self_text(self).bytes();
-  const std::size_t at = last ? bytes.rfind(part->bytes()) : find_bytes(bytes, part->bytes());
-  if (at == std::string::npos) return std::nullopt;
-  return static_cast<std::int64_t>(utf8_count(std::string_view(bytes).substr(0, at)));
-}
-
-template <bool last>
-Val find_method_of_string(Interpreter& in, const Val& self, CallArgs& args) {
-  return position(in, self, args, last).value_or(-1);
-}
-
-template <bool last>
-Val index_method(Interpreter& in, const Val& self, CallArgs& args) {
-  const auto at = position(in, self, args, last);
-  return at ? Val(*at) : in.fail("index(): substring not found");
-}
-
-Val count_method(Interpreter& in, const Val& self, CallArgs& args) {
-  const Params params(in, "count()", args, {"sub"}, 1);
-  const Text* part = text_param(in, params, 0);
-  if (!part || !in.charge_bytes(self_text(self).size())) return Undefined{};
-  const std::string_view bytes = self_text(self).bytes();
-  if (part->empty()) return static_cast<std::int64_t>(utf8_count(bytes)) + 1;
-  std::int64_t n = 0;
-  for (std::size_t at = 0; (at = find_bytes(bytes, part->bytes(), at)) != bytes.npos; at += part->size()) ++n;
-  return n;
-}
-
 Val join_method(Interpreter& in, const Val& self, CallArgs& args) {
   const Params params(in, "join()", args, {"iterable"}, 1);
   const ListPtr items = params.ok() ? in.items_of(*params[0]) : nullptr;
@@ -220,8 +171,82 @@ Val justify(Interpreter& in, const Val& self, CallArgs& args) {
   const std::int64_t width = params.integer(0, 0);
   const Text* fill = params[1] ? text_param(in, params, 1) : nullptr;
   if (in.failed() || !params.ok()) return Undefined{};
-  return in.text(
-      pad(in, self_text(self), width, fill && !fill->empty() ? first_char(fill->bytes()).code : U' ', text_side));
+  if (fill && utf8_count(fill->bytes()) != 1) return in.fail("the fill character must be exactly one character");
+  return in.text(pad(in, self_text(self), width, fill ? first_char(fill->bytes()).code : U' ', text_side));
+}
+
+// Tabs become spaces up to the next column that is a multiple of the size.
+Val expandtabs(Interpreter& in, const Val& self, CallArgs& args) {
+  Params params(in, "expandtabs()", args, {"tabsize"});
+  const std::int64_t size = params.integer(0, 8);
+  if (in.failed() || !params.ok()) return Undefined{};
+  const Text& text = self_text(self);
+  TextBuilder out;
+  std::int64_t column = 0;
+  for (std::size_t at = 0; at < text.size() && in.charge();) {
+    const Char c = first_char(std::string_view(text.bytes()).substr(at));
+    const std::int64_t spaces = c.code != U'\t' || size <= 0 ? 0 : size - column % size;
+    if (!in.charge_bytes(out.size() > in.limits().output_bytes_max ? out.size() : static_cast<std::size_t>(spaces)))
+      break;
+    if (c.code == U'\t')
+      out.append(std::string(static_cast<std::size_t>(spaces), ' '), text.from_template_at(at));
+    else
+      out.append(text, at, at + c.length);
+    column = c.code == U'\n' || c.code == U'\r' ? 0 : column + (c.code == U'\t' ? spaces : 1);
+    at += c.length;
+  }
+  return in.text(out.take());
+}
+
+// Capitals begin words and stand nowhere else.
+bool is_title_text(std::string_view text) {
+  bool inside = false, any = false;
+  while (!text.empty()) {
+    const Char c = first_char(text);
+    if (is_upper(c.code) ? inside : is_lower(c.code) && !inside) return false;
+    inside = is_upper(c.code) || is_lower(c.code);
+    any = any || inside;
+    text.remove_prefix(c.length);
+  }
+  return any;
+}
+
+bool is_identifier_text(std::string_view text) {
+  const bool begins = !text.empty() && category_of(first_char(text).code) != Category::decimal;
+  while (!text.empty()) {
+    const Char c = first_char(text);
+    const Category category = category_of(c.code);
+    if (c.code != U'_' && category != Category::letter && category != Category::decimal) return false;
+    text.remove_prefix(c.length);
+  }
+  return begins;
+}
+
+bool is_printable_text(std::string_view text) {
+  while (!text.empty()) {
+    const Char c = first_char(text);
+    if (!is_printable(c.code)) return false;
+    text.remove_prefix(c.length);
+  }
+  return true;
+}
+
+Text casefold(const Text& text) {
+  return map_runs(text, [](std::string_view run) {
+    std::string folded = to_lower(run);
+    for (std::size_t at = 0; (at = folded.find("ß", at)) != std::string::npos; at += 2) folded.replace(at, 2, "ss");
+    return folded;
+  });
+}
+
+Val format_map(Interpreter& in, const Val& self, CallArgs& args) {
+  const Params params(in, "format_map()", args, {"mapping"}, 1);
+  const Dict* dict = params.ok() ? as_dict(*params[0]) : nullptr;
+  if (!dict) return in.fail("format_map() needs a dict");
+  CallArgs named;
+  for (const auto& [key, value] : dict->entries)
+    if (as_text(key)) named.named.emplace_back(as_text(key)->bytes(), value);
+  return format_braces(in, self_text(self), named);
 }
 
 Val zfill(Interpreter& in, const Val& self, CallArgs& args) {
@@ -271,21 +296,22 @@ struct Row {
 
 constexpr Row kRows[] = {
     {"capitalize", map_method<capitalize>},
-    {"casefold", map_method<lower>},
+    {"casefold", map_method<casefold>},
     {"center", justify<Side::both>},
-    {"count", count_method},
-    {"endswith", has_affix<true>},
-    {"find", find_method_of_string<false>},
+    {"expandtabs", expandtabs},
     {"format", format_method},
-    {"index", index_method<false>},
+    {"format_map", format_map},
     {"isalnum", all_are<is_alphanumeric>},
     {"isalpha", all_are<is_alpha>},
     {"isascii", all_are<is_ascii>},
     {"isdecimal", all_are<is_decimal>},
     {"isdigit", all_are<is_decimal>},
+    {"isidentifier", has_case<is_identifier_text>},
     {"islower", has_case<is_lower_text>},
     {"isnumeric", all_are<is_numeric>},
+    {"isprintable", has_case<is_printable_text>},
     {"isspace", all_are<is_space>},
+    {"istitle", has_case<is_title_text>},
     {"isupper", has_case<is_upper_text>},
     {"join", join_method},
     {"ljust", justify<Side::left>},
@@ -295,15 +321,12 @@ constexpr Row kRows[] = {
     {"removeprefix", remove_affix<false>},
     {"removesuffix", remove_affix<true>},
     {"replace", replace_method},
-    {"rfind", find_method_of_string<true>},
-    {"rindex", index_method<true>},
     {"rjust", justify<Side::right>},
     {"rpartition", partition<true>},
     {"rsplit", split<true>},
     {"rstrip", strip_method<Side::right>},
     {"split", split<false>},
     {"splitlines", splitlines},
-    {"startswith", has_affix<false>},
     {"strip", strip_method<Side::both>},
     {"swapcase", map_method<swapcase>},
     {"title", map_method<title>},
@@ -316,7 +339,7 @@ constexpr Row kRows[] = {
 Method find_string_method(std::string_view name) {
   for (const Row& row : kRows)
     if (row.name == name) return row.method;
-  return nullptr;
+  return find_string_search_method(name);
 }
 
 }  // namespace kvasir::jinja

@@ -26,9 +26,8 @@ bool is_float(const Val& v) { return std::holds_alternative<double>(v) || is_wri
 bool is_number(const Val& v) { return is_integer(v) || is_float(v) || is_boolean(v); }
 bool is_string(const Val& v) { return as_text(v) != nullptr; }
 bool is_mapping(const Val& v) { return as_dict(v) != nullptr; }
-bool is_indexable(const List& l) { return l.kind != List::Kind::generator && l.kind != List::Kind::view; }
 bool is_sequence(const Val& v) {
-  return is_string(v) || is_mapping(v) || is_undefined(v) || (as_list(v) && is_indexable(*as_list(v)));
+  return is_string(v) || is_mapping(v) || is_undefined(v) || (as_list(v) && !is_unordered(*as_list(v)));
 }
 bool is_iterable(const Val& v) { return is_string(v) || is_mapping(v) || is_undefined(v) || as_list(v); }
 bool is_callable(const Val& v) { return (as_object(v) && as_object(v)->is_callable()) || is_undefined(v); }
@@ -47,23 +46,23 @@ bool comparison(Interpreter& in, const Val& subject, CallArgs& args) {
   return params.ok() && compare_with(in, op, subject, *params[0]);
 }
 
-bool divisible(Interpreter& in, const Val& subject, std::int64_t by) {
-  const Val rest = binary(in, BinaryOp::modulo, subject, by);
-  const auto number = as_numeric(rest);
-  if (!number) return in.fail("this test needs a number, not " + type_name(subject)), false;
-  return number->real == 0;
+// The remainder of a division, or nothing after a failure.
+std::optional<double> remainder(Interpreter& in, const Val& subject, std::int64_t by) {
+  const auto number = as_numeric(binary(in, BinaryOp::modulo, subject, by));
+  if (!number) in.fail("this test needs a number, not " + type_name(subject));
+  return number ? std::optional(number->real) : std::nullopt;
 }
 
 template <std::int64_t wanted>
 bool parity(Interpreter& in, const Val& subject, CallArgs& args) {
   const Params params(in, "test", args, {});
-  return params.ok() && divisible(in, subject, 2) == (wanted == 0) && !in.failed();
+  return params.ok() && remainder(in, subject, 2) == double{wanted};
 }
 
 bool divisibleby(Interpreter& in, const Val& subject, CallArgs& args) {
   Params params(in, "test 'divisibleby'", args, {"num"}, 1);
   const std::int64_t by = params.integer(0, 1);
-  return !in.failed() && divisible(in, subject, by);
+  return !in.failed() && remainder(in, subject, by) == 0.0;
 }
 
 // Python's `is`: one object, or small constants that are always one.

@@ -83,6 +83,25 @@ std::uint32_t depth_of(const Val& v) {
   return 0;
 }
 
+std::string name_of(List::Kind kind) {
+  switch (kind) {
+    case List::Kind::list:
+      return "list";
+    case List::Kind::tuple:
+    case List::Kind::group:
+      return "tuple";
+    case List::Kind::generator:
+      return "generator";
+    case List::Kind::keys:
+      return "dict_keys";
+    case List::Kind::values:
+      return "dict_values";
+    case List::Kind::items:
+      return "dict_items";
+  }
+  return {};
+}
+
 std::string type_name(const Val& v) {
   struct Namer {
     std::string operator()(const Undefined&) const { return "Undefined"; }
@@ -92,20 +111,7 @@ std::string type_name(const Val& v) {
     std::string operator()(double) const { return "float"; }
     std::string operator()(const WrittenPtr& n) const { return n->is_integer ? "int" : "float"; }
     std::string operator()(const Str&) const { return "str"; }
-    std::string operator()(const ListPtr& list) const {
-      switch (list->kind) {
-        case List::Kind::list:
-          return "list";
-        case List::Kind::tuple:
-        case List::Kind::group:
-          return "tuple";
-        case List::Kind::generator:
-          return "generator";
-        case List::Kind::view:
-          return "dict view";
-      }
-      return {};
-    }
+    std::string operator()(const ListPtr& list) const { return name_of(list->kind); }
     std::string operator()(const DictPtr&) const { return "dict"; }
     std::string operator()(const ObjectPtr& object) const { return object->type_name(); }
   };

@@ -40,7 +40,7 @@ using Val = std::variant<Undefined, None, bool, std::int64_t, double, WrittenPtr
 
 struct List {
   // Python's list, tuple, what map() and the like give, views of a dict, and the pairs of groupby.
-  enum class Kind : std::uint8_t { list, tuple, generator, view, group };
+  enum class Kind : std::uint8_t { list, tuple, generator, keys, values, items, group };
   std::vector<Val> items;
   Kind kind = Kind::list;
   std::uint32_t depth = 1;  // containers in each other, this one included
@@ -85,6 +85,11 @@ inline const Dict* as_dict(const Val& v) {
   const DictPtr* d = std::get_if<DictPtr>(&v);
   return d ? d->get() : nullptr;
 }
+inline bool is_view(List::Kind kind) {
+  return kind == List::Kind::keys || kind == List::Kind::values || kind == List::Kind::items;
+}
+// Has no places: only goes from one item to the next.
+inline bool is_unordered(const List& list) { return list.kind == List::Kind::generator || is_view(list.kind); }
 inline bool is_plain_list(const Val& v) { return as_list(v) && as_list(v)->kind == List::Kind::list; }
 inline Object* as_object(const Val& v) {
   const ObjectPtr* o = std::get_if<ObjectPtr>(&v);
@@ -94,6 +99,7 @@ inline Object* as_object(const Val& v) {
 // Containers in each other below and with `v`; 0 for what holds nothing.
 std::uint32_t depth_of(const Val& v);
 
+std::string name_of(List::Kind kind);  // "list", "dict_keys", ...
 // Python's name of the type: "str", "NoneType", ...
 std::string type_name(const Val& v);
 

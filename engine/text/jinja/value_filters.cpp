@@ -113,6 +113,8 @@ Val round_filter(Interpreter& in, const Val& subject, CallArgs& args) {
     return in.fail("filter 'round': the method must be common, ceil or floor");
   if (digits < -300 || digits > 300) return in.fail("filter 'round': precision out of range");
   if (number->is_integer && method == "common" && digits >= 0) return number->integer;
+  if (number->is_integer && method == "common")
+    return static_cast<std::int64_t>(std::clamp(round_to(number->real, digits, method), -9e18, 9e18));
   return std::isfinite(number->real) ? round_to(number->real, digits, method) : number->real;
 }
 

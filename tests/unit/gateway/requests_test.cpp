@@ -4,6 +4,7 @@
 
 #include "gateway/api/openai_chat.h"
 #include "gateway/api/openai_completions.h"
+#include "gateway/api/template_variables.h"
 #include "tests/unit/gateway/fakes.h"
 
 namespace kvasir {
@@ -173,7 +174,7 @@ TEST(ChatRequest, ToolCallArgumentsReachTheTemplateAsData) {
            "function":{"name":"f","arguments":"{\"b\":1.0,\"a\":2}"}}]},
           {"role":"tool","tool_call_id":"1","content":"ok"}])");
   ASSERT_TRUE(request.ok()) << request.error().message;
-  const Value variables = template_variables(request->conversation, "<s>", "</s>");
+  const Value variables = template_variables(request->conversation, {}, "<s>", "</s>");
   const Value& call = (*(*variables.find("messages")->as_array())[0].find("tool_calls")->as_array())[0];
   EXPECT_EQ(to_json(*call.find("function")->find("arguments")), R"({"b":1.0,"a":2})");
   EXPECT_TRUE(variables.find("tools")->is_null());
