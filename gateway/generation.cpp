@@ -47,7 +47,10 @@ void Generation::start(std::function<void()> wakeup) {
 
 bool Generation::submit(std::uint32_t index) {
   const PromptInput& prompt = plan_.prompts[index / plan_.n];
-  choices_.push_back({ChoiceText(index, *plan_.model->tokenizer, plan_.stops, plan_.head.want_logprobs),
+  ReplyRules rules = plan_.reply;
+  rules.streamed = plan_.stream;
+  const bool logprobs = plan_.head.want_logprobs;
+  choices_.push_back({ChoiceText(index, *plan_.model->tokenizer, plan_.stops, logprobs, std::move(rules)),
                       std::make_shared<ChoiceListener>(channel_, index),
                       {},
                       {},
@@ -96,7 +99,13 @@ void Generation::apply_token(Choice& choice, const SampledToken& token, TimePoin
   choice.last_token = at;
   if (!first_token_) first_token_ = now;
   choice.text.push(token);
-  if (choice.text.stop_matched() && choice.sequence) plan_.model->engine->cancel(*choice.sequence);
+  if (choice.text.finished()) keep_calls(choice.text);
+  if (choice.text.cut_short() && choice.sequence) plan_.model->engine->cancel(*choice.sequence);
+}
+
+void Generation::keep_calls(const ChoiceText& text) {
+  if (!plan_.calls) return;
+  for (const ToolCallDelta& call : text.calls()) plan_.calls->keep(plan_.salt, call.id, call.name, call.arguments);
 }
 
 void Generation::apply_finish(Choice& choice, const FinishInfo& info, TimePoint now) {
@@ -106,9 +115,11 @@ void Generation::apply_finish(Choice& choice, const FinishInfo& info, TimePoint 
   if (choice.text.finished() || failure_) return;
   switch (info.reason) {
     case FinishReason::stop:
-      return choice.text.finish("stop");
+      choice.text.finish("stop");
+      return keep_calls(choice.text);
     case FinishReason::length:
-      return choice.text.finish("length");
+      choice.text.finish("length");
+      return keep_calls(choice.text);
     case FinishReason::cancelled:
       failure_ = unavailable("the answer was cancelled: it was read too slowly");
       return;
@@ -138,8 +149,11 @@ PromptUsage Generation::prompt_usage() const {
 
 Usage Generation::usage() const {
   const PromptUsage prompt = prompt_usage();
-  Usage usage{prompt.prompt_tokens, prompt.cached_total(), 0};
-  for (const Choice& choice : choices_) usage.completion_tokens += choice.text.tokens();
+  Usage usage{prompt.prompt_tokens, prompt.cached_total(), 0, 0};
+  for (const Choice& choice : choices_) {
+    usage.completion_tokens += choice.text.tokens();
+    usage.reasoning_tokens += choice.text.reasoning_tokens();
+  }
   return usage;
 }
 

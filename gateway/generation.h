@@ -9,6 +9,7 @@
 
 #include "gateway/api/answer_format.h"
 #include "gateway/api/errors.h"
+#include "gateway/call_memory.h"
 #include "gateway/choice_text.h"
 #include "gateway/http.h"
 #include "gateway/metrics.h"
@@ -34,6 +35,8 @@ struct GenerationPlan {
   std::vector<std::string> stops;
   bool ignore_eos = false;
   bool stream = false;
+  ReplyRules reply;             // of chat answers; `streamed` follows from `stream`
+  CallMemory* calls = nullptr;  // where the answer's tool calls are kept; null: nowhere
   Salt salt;
   std::string tenant;
   std::string route;  // for metrics and the log
@@ -77,6 +80,7 @@ class Generation {
   bool submit(std::uint32_t index);
   void apply(TokenEvent& event, TimePoint now);
   void apply_token(Choice& choice, const SampledToken& token, TimePoint at, TimePoint now);
+  void keep_calls(const ChoiceText& text);
   void apply_finish(Choice& choice, const FinishInfo& info, TimePoint now);
   void cancel_sequences();
   bool all_finished() const;

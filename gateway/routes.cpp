@@ -166,6 +166,7 @@ CallContext Routes::call_context(std::string tenant, TimePoint arrived) const {
   call.id = id_of(number);
   call.tenant = std::move(tenant);
   call.authenticator = &authenticator_;
+  call.calls = &tool_calls_;
   call.arrived = arrived;
   call.deadline = arrived + config_.limits.request_timeout;
   call.unix_now = now;

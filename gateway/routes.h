@@ -61,6 +61,7 @@ class Routes {
   Metrics& metrics_;
   std::uint64_t id_seed_;
   mutable std::atomic<std::uint64_t> calls_{0};
+  mutable CallMemory tool_calls_;
   std::atomic<bool> draining_{false};
 };
 

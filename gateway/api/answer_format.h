@@ -19,19 +19,29 @@ struct TokenLogprobs {
   std::uint64_t text_offset = 0;  // bytes of the choice's text before it
 };
 
+// More of one tool call: the first part has id and name.
+struct ToolCallDelta {
+  std::uint32_t index = 0;
+  std::string id = {}, name = {};
+  std::string arguments = {};  // JSON text, or a piece of it
+};
+
 // What became ready of one choice: since the last time when streaming, all of it otherwise.
 struct ChoiceDelta {
   std::uint32_t index = 0;
-  bool first = false;  // nothing of this choice was sent before
-  std::string text = {};
-  std::vector<TokenLogprobs> logprobs = {};
-  std::string_view finish_reason = {};  // empty: goes on
+  bool first = false;     // nothing of this choice was sent before
+  std::string text = {};  // the content
+  std::string reasoning = {};
+  std::vector<ToolCallDelta> calls = {};     // in their order
+  std::vector<TokenLogprobs> logprobs = {};  // of the content
+  std::string_view finish_reason = {};       // empty: goes on
 };
 
 struct Usage {
   std::uint64_t prompt_tokens = 0;  // cached ones included
   std::uint64_t cached_tokens = 0;
   std::uint64_t completion_tokens = 0;
+  std::uint64_t reasoning_tokens = 0;  // among them
 };
 
 // What is the same in every part of one answer.

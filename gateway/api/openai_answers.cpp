@@ -18,6 +18,7 @@ void write_usage(JsonWriter& json, const Usage& usage) {
   json.member("prompt_tokens", usage.prompt_tokens).member("completion_tokens", usage.completion_tokens);
   json.member("total_tokens", usage.prompt_tokens + usage.completion_tokens);
   json.key("prompt_tokens_details").begin_object().member("cached_tokens", usage.cached_tokens).end_object();
+  json.key("completion_tokens_details").begin_object().member("reasoning_tokens", usage.reasoning_tokens).end_object();
   json.end_object();
 }
 
@@ -55,12 +56,24 @@ void write_chat_logprobs(JsonWriter& json, const ChoiceDelta& delta) {
   json.end_array().null_member("refusal").end_object();
 }
 
+// A call as a whole, or the part of it that a stream sends: id, type and name come with the first part only.
+void write_call(JsonWriter& json, const ToolCallDelta& call, bool with_index) {
+  json.begin_object();
+  if (with_index) json.member("index", call.index);
+  if (!call.id.empty()) json.member("id", std::string_view(call.id)).member("type", "function");
+  json.key("function").begin_object();
+  if (!call.id.empty()) json.member("name", std::string_view(call.name));
+  json.member("arguments", std::string_view(call.arguments)).end_object().end_object();
+}
+
 class ChatFormat final : public AnswerFormat {
  public:
   std::vector<std::string> events(const AnswerHead& head, const ChoiceDelta& delta) const override {
     std::vector<std::string> out;
     if (delta.first) out.push_back(event(head, delta, Part::role));
+    if (!delta.reasoning.empty()) out.push_back(event(head, delta, Part::reasoning));
     if (!delta.text.empty() || !delta.logprobs.empty()) out.push_back(event(head, delta, Part::text));
+    for (const ToolCallDelta& call : delta.calls) out.push_back(event(head, delta, Part::call, &call));
     if (!delta.finish_reason.empty()) out.push_back(event(head, delta, Part::finish));
     return out;
   }
@@ -87,14 +100,23 @@ class ChatFormat final : public AnswerFormat {
   }
 
  private:
-  enum class Part : std::uint8_t { role, text, finish };
+  enum class Part : std::uint8_t { role, reasoning, text, call, finish };
 
   static void write_choice(JsonWriter& json, const AnswerHead& head, const ChoiceDelta& choice) {
     json.begin_object().member("index", choice.index).key("message").begin_object();
-    json.member("role", "assistant")
-        .member("content", std::string_view(choice.text))
-        .null_member("refusal")
-        .end_object();
+    json.member("role", "assistant").key("content");
+    if (choice.text.empty() && !choice.calls.empty())
+      json.null();
+    else
+      json.value(std::string_view(choice.text));
+    json.null_member("refusal");
+    if (!choice.reasoning.empty()) json.member("reasoning_content", std::string_view(choice.reasoning));
+    if (!choice.calls.empty()) {
+      json.key("tool_calls").begin_array();
+      for (const ToolCallDelta& call : choice.calls) write_call(json, call, false);
+      json.end_array();
+    }
+    json.end_object();
     if (head.want_logprobs)
       write_chat_logprobs(json, choice);
     else
@@ -103,19 +125,26 @@ class ChatFormat final : public AnswerFormat {
     json.end_object();
   }
 
-  static void write_delta(JsonWriter& json, const ChoiceDelta& delta, Part part) {
+  static void write_delta(JsonWriter& json, const ChoiceDelta& delta, Part part, const ToolCallDelta* call) {
     json.key("delta").begin_object();
     if (part == Part::role) json.member("role", "assistant").member("content", "");
+    if (part == Part::reasoning) json.member("reasoning_content", std::string_view(delta.reasoning));
     if (part == Part::text) json.member("content", std::string_view(delta.text));
+    if (part == Part::call) {
+      json.key("tool_calls").begin_array();
+      write_call(json, *call, true);
+      json.end_array();
+    }
     json.end_object();
   }
 
-  static std::string event(const AnswerHead& head, const ChoiceDelta& delta, Part part) {
+  static std::string event(const AnswerHead& head, const ChoiceDelta& delta, Part part,
+                           const ToolCallDelta* call = nullptr) {
     JsonWriter json;
     json.begin_object();
     write_head(json, head, "chat.completion.chunk");
     json.key("choices").begin_array().begin_object().member("index", delta.index);
-    write_delta(json, delta, part);
+    write_delta(json, delta, part, call);
     if (part == Part::text && head.want_logprobs)
       write_chat_logprobs(json, delta);
     else

@@ -23,12 +23,14 @@ void refuse_response_format(FieldReader& fields) {
   if (type != "text") fields.fail("response_format", "must have type 'text': constrained output is not supported");
 }
 
-void refuse_tool_choice(FieldReader& fields) {
+void read_tool_choice(FieldReader& fields, ChatRequest& request) {
+  request.parallel_calls = fields.boolean("parallel_tool_calls").value_or(true);
   const Value* choice = fields.any("tool_choice");
   if (!choice) return;
   const std::string* word = choice->as_string();
   if (!word || (*word != "none" && *word != "auto"))
-    fields.fail("tool_choice", "must be 'none' or 'auto': a call cannot be forced");
+    return fields.fail("tool_choice", "must be 'none' or 'auto': a call cannot be forced");
+  request.may_call = *word == "auto";
 }
 
 void refuse_modalities(FieldReader& fields) {
@@ -41,13 +43,11 @@ void refuse_modalities(FieldReader& fields) {
 // What would change the answer and is not done must be refused, not ignored.
 void refuse_unsupported(FieldReader& fields) {
   refuse_response_format(fields);
-  refuse_tool_choice(fields);
   refuse_modalities(fields);
   if (fields.any("audio")) fields.fail("audio", "is not supported: kvasir serves text models");
   if (fields.any("functions")) fields.fail("functions", "is not supported: use 'tools'");
   if (fields.any("function_call")) fields.fail("function_call", "is not supported: use 'tool_choice'");
   if (fields.any("web_search_options")) fields.fail("web_search_options", "is not supported");
-  fields.boolean("parallel_tool_calls");
 }
 
 }  // namespace
@@ -62,6 +62,7 @@ Result<ChatRequest> parse_chat_request(const Value& body, const LimitsConfig& li
   if (max) request.options.max_tokens = static_cast<std::uint32_t>(*max);
   request.conversation = read_openai_conversation(fields);
   read_logprobs(fields, request.options.sampling);
+  read_tool_choice(fields, request);
   refuse_unsupported(fields);
   if (!fields.ok()) return fields.error();
   for (const std::string& name : fields.unknown()) spdlog::debug("chat request: unknown member '{}'", name);

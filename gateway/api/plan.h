@@ -19,11 +19,12 @@ struct CallContext {
   std::string id;  // of the call: random hex
   std::string tenant;
   const Authenticator* authenticator = nullptr;
+  CallMemory* calls = nullptr;  // null: arguments in the history count as sent
   TimePoint arrived;
   TimePoint deadline;
   std::int64_t unix_now = 0;
   std::string local_now;          // ISO, for templates
-  std::uint64_t random_seed = 0;  // used when the request has no seed
+  std::uint64_t random_seed = 0;  // of this call alone: for ids, and for sampling when the request has no seed
 };
 
 // From parsed requests to plans that can run: renders, tokenizes, checks ids and lengths against the model.

@@ -42,6 +42,14 @@ bool is_scalar_byte(char c) {
   return is_digit(c) || (c >= 'a' && c <= 'z') || c == 'E' || c == '-' || c == '+' || c == '.';
 }
 
+// Whether a number or a word may begin like this.
+bool may_be_scalar(std::string_view text) {
+  for (const std::string_view word : {"true", "false", "null"})
+    if (word.starts_with(text)) return true;
+  // Whatever a number lacks, one more digit gives it.
+  return is_number(text) || is_number(std::string(text) + "0");
+}
+
 std::uint32_t hex4(std::string_view digits) {
   std::uint32_t unit = 0;
   std::from_chars(digits.data(), digits.data() + 4, unit, 16);
@@ -78,9 +86,9 @@ JsonScanner::State JsonScanner::begin_value(char c) {
     is_key_ = false;
     return state_;
   }
-  if (!is_scalar_byte(c)) return fail();
-  expect_ = Expect::scalar;
   scalar_ = c;
+  if (!is_scalar_byte(c) || !may_be_scalar(scalar_)) return fail();
+  expect_ = Expect::scalar;
   return state_;
 }
 
@@ -99,9 +107,8 @@ JsonScanner::State JsonScanner::in_string(char c) {
 JsonScanner::State JsonScanner::in_scalar(char c) {
   constexpr std::size_t kScalarBytesMax = 512;
   if (is_scalar_byte(c)) {
-    if (scalar_.size() == kScalarBytesMax) return fail();
     scalar_ += c;
-    return state_;
+    return scalar_.size() <= kScalarBytesMax && may_be_scalar(scalar_) ? state_ : fail();
   }
   if (!is_scalar(scalar_)) return fail();
   if (open_.empty()) return fail();  // what comes after it is not ours

@@ -82,9 +82,9 @@ TEST_F(GenerationTest, WholeAnswerHasTextUsageAndCacheStatus) {
   EXPECT_EQ(text_of(body), "Hi!");
   EXPECT_EQ(*choice_of(body).find("finish_reason")->as_string(), "stop");
   EXPECT_TRUE(choice_of(body).find("logprobs")->is_null());
-  EXPECT_EQ(
-      to_json(*body.find("usage")),
-      R"({"prompt_tokens":4,"completion_tokens":4,"total_tokens":8,"prompt_tokens_details":{"cached_tokens":3}})");
+  EXPECT_EQ(to_json(*body.find("usage")),
+            R"({"prompt_tokens":4,"completion_tokens":4,"total_tokens":8,"prompt_tokens_details":{"cached_tokens":3},)"
+            R"("completion_tokens_details":{"reasoning_tokens":0}})");
   EXPECT_EQ(output.response->headers[0].value, "kvasir; hit; detail=\"host=2 disk=1 computed=1\"");
   EXPECT_GT(wakeups_, 0);
 }
@@ -194,9 +194,9 @@ TEST_F(GenerationTest, SeveralChoicesCountThePromptOnceAndHaveOwnSeeds) {
   const Value body = json_of(step().response->body);
   EXPECT_EQ(*choice_of(body, 0).find("message")->find("content")->as_string(), "aa");
   EXPECT_EQ(*choice_of(body, 1).find("message")->find("content")->as_string(), "b");
-  EXPECT_EQ(
-      to_json(*body.find("usage")),
-      R"({"prompt_tokens":4,"completion_tokens":3,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":0}})");
+  EXPECT_EQ(to_json(*body.find("usage")),
+            R"({"prompt_tokens":4,"completion_tokens":3,"total_tokens":7,"prompt_tokens_details":{"cached_tokens":0},)"
+            R"("completion_tokens_details":{"reasoning_tokens":0}})");
 }
 
 TEST_F(GenerationTest, RefusalByTheEngineIsAProperStatusAlsoForStreams) {
