@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <functional>
 #include <queue>
 
 #include "storage/base/assert.h"
@@ -69,43 +70,39 @@ void MergeTable::merge_short(std::vector<TokenId>& symbols) const {
   symbols.resize(n);
 }
 
-// A doubly linked list of symbols and a heap of candidate merges. A candidate is stale when one of its two symbols has
-// changed since; that shows in their ids, because a merge gives the left place a longer token and empties the right
-// one.
+// A doubly linked list of symbols and a heap of candidates: the rank of a merge and where it would be, in one number. A
+// candidate is stale when the two symbols there now have no merge of that rank; if they have, it does not matter which
+// candidate says so.
 void MergeTable::merge_long(std::vector<TokenId>& symbols) const {
   KVASIR_ASSERT(symbols.size() < 0xFFFFFFFFu);
   constexpr TokenId kGone = -1;
   constexpr std::uint32_t kNone = 0xFFFFFFFF;
-  struct Candidate {
-    std::uint32_t rank, at, next;
-    TokenId left, right, merged;
-    bool operator<(const Candidate& o) const { return rank != o.rank ? rank > o.rank : at > o.at; }
-  };
   const auto n = static_cast<std::uint32_t>(symbols.size());
   std::vector<std::uint32_t> previous(n), next(n);
-  std::vector<Candidate> candidates;
-  const auto candidate = [&](std::uint32_t at, std::uint32_t after) -> const Merge* {
-    return at == kNone || after == kNone ? nullptr : find(symbols[at], symbols[after]);
+  const auto merge_at = [&](std::uint32_t at) -> const Merge* {
+    return at == kNone || symbols[at] == kGone || next[at] == kNone ? nullptr : find(symbols[at], symbols[next[at]]);
   };
+  const auto candidate = [](const Merge& merge, std::uint32_t at) { return std::uint64_t{merge.rank} << 32 | at; };
+  std::vector<std::uint64_t> candidates;
   for (std::uint32_t i = 0; i < n; ++i) {
     previous[i] = i == 0 ? kNone : i - 1;
     next[i] = i + 1 == n ? kNone : i + 1;
-    if (const Merge* m = candidate(i, next[i]))
-      candidates.push_back({m->rank, i, next[i], symbols[i], symbols[next[i]], m->merged});
+    if (const Merge* merge = merge_at(i)) candidates.push_back(candidate(*merge, i));
   }
-  std::priority_queue<Candidate> heap(std::less<Candidate>(), std::move(candidates));
+  std::priority_queue heap(std::greater<std::uint64_t>(), std::move(candidates));
   while (!heap.empty()) {
-    const Candidate best = heap.top();
+    const std::uint64_t best = heap.top();
     heap.pop();
-    if (symbols[best.at] != best.left || next[best.at] != best.next || symbols[best.next] != best.right) continue;
-    symbols[best.at] = best.merged;
-    symbols[best.next] = kGone;
-    next[best.at] = next[best.next];
-    if (next[best.at] != kNone) previous[next[best.at]] = best.at;
-    if (const Merge* m = candidate(previous[best.at], best.at))
-      heap.push({m->rank, previous[best.at], best.at, symbols[previous[best.at]], best.merged, m->merged});
-    if (const Merge* m = candidate(best.at, next[best.at]))
-      heap.push({m->rank, best.at, next[best.at], best.merged, symbols[next[best.at]], m->merged});
+    const auto at = static_cast<std::uint32_t>(best);
+    const Merge* merge = merge_at(at);
+    if (merge == nullptr || candidate(*merge, at) != best) continue;
+    const std::uint32_t gone = next[at];
+    symbols[at] = merge->merged;
+    symbols[gone] = kGone;
+    next[at] = next[gone];
+    if (next[at] != kNone) previous[next[at]] = at;
+    for (const std::uint32_t place : {previous[at], at})
+      if (const Merge* m = merge_at(place)) heap.push(candidate(*m, place));
   }
   std::erase(symbols, kGone);
 }

@@ -11,8 +11,7 @@ namespace {
 
 #include "engine/text/nfc_table.inc"
 
-// Below this everything is in form NFC and nothing combines; UTF-8 writes it with lead bytes below kFirstLead.
-constexpr char32_t kFirst = 0x300;
+// Lead byte of U+0300: below that everything is in form NFC and nothing combines.
 constexpr unsigned char kFirstLead = 0xCC;
 
 // Hangul syllables are put together by arithmetic (Unicode, section 3.12).

@@ -18,6 +18,8 @@ constexpr std::uint64_t multiply(std::uint64_t a, std::uint64_t b) {
   return reduce((static_cast<std::uint64_t>(product) & kPrime) + static_cast<std::uint64_t>(product >> 61));
 }
 
+constexpr std::uint32_t tag_of(std::uint64_t mixed) { return static_cast<std::uint32_t>(mixed >> 32) | 1; }
+
 }  // namespace
 
 TextHash TextHash::then(char next) const {
@@ -40,19 +42,17 @@ TextHash TextHash::of(std::string_view text) {
 }
 
 TokenIndex::TokenIndex(std::size_t tokens_expected)
-    : entries_(std::bit_ceil(tokens_expected + tokens_expected / 2 + 2)) {
-  texts_.reserve(tokens_expected);
-}
+    : tags_(std::bit_ceil(tokens_expected + tokens_expected / 2 + 2)), entries_(tags_.size()) {}
 
 TokenId TokenIndex::find(TextHash hash, std::string_view left, std::string_view right) const {
-  const std::size_t mask = entries_.size() - 1;
+  const std::size_t mask = tags_.size() - 1;
   const std::uint64_t mixed = mix64(hash.value);
-  const auto tag = static_cast<std::uint32_t>(mixed >> 32);
-  for (std::size_t slot = mixed & mask; entries_[slot].place != 0; slot = (slot + 1) & mask) {
-    if (entries_[slot].tag != tag) continue;
-    const Text& found = texts_[entries_[slot].place - 1];
-    if (found.text.size() == left.size() + right.size() && found.text.starts_with(left) && found.text.ends_with(right))
-      return found.id;
+  const std::uint32_t tag = tag_of(mixed);
+  for (std::size_t slot = mixed & mask; tags_[slot] != 0; slot = (slot + 1) & mask) {
+    if (tags_[slot] != tag) continue;
+    const Entry& entry = entries_[slot];
+    const std::string_view text(entry.text, entry.length);
+    if (text.size() == left.size() + right.size() && text.starts_with(left) && text.ends_with(right)) return entry.id;
   }
   return kNoToken;
 }
@@ -60,13 +60,14 @@ TokenId TokenIndex::find(TextHash hash, std::string_view left, std::string_view 
 void TokenIndex::add(std::string_view text, TokenId id) {
   const TextHash hash = TextHash::of(text);
   if (find(hash, text, {}) != kNoToken) return;
-  KVASIR_ASSERT(texts_.size() + 1 < entries_.size());
-  const std::size_t mask = entries_.size() - 1;
+  ++count_;
+  KVASIR_ASSERT(count_ < tags_.size() && text.size() <= 0xFFFFFFFF);
+  const std::size_t mask = tags_.size() - 1;
   const std::uint64_t mixed = mix64(hash.value);
   std::size_t slot = mixed & mask;
-  while (entries_[slot].place != 0) slot = (slot + 1) & mask;
-  texts_.push_back({text, id});
-  entries_[slot] = {static_cast<std::uint32_t>(mixed >> 32), static_cast<std::uint32_t>(texts_.size())};
+  while (tags_[slot] != 0) slot = (slot + 1) & mask;
+  tags_[slot] = tag_of(mixed);
+  entries_[slot] = {text.data(), static_cast<std::uint32_t>(text.size()), id};
 }
 
 }  // namespace kvasir

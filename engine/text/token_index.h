@@ -30,7 +30,7 @@ class TokenIndex {
  public:
   explicit TokenIndex(std::size_t tokens_expected);
 
-  // `text` must outlive the index; at most `tokens_expected` texts.
+  // `text` must outlive the index; at most `tokens_expected` texts, of less than 4 GiB each.
   void add(std::string_view text, TokenId id);
   TokenId find(std::string_view text) const { return find(TextHash::of(text), text, {}); }  // or kNoToken
   // The token whose text is `left` and then `right`; `hash` is that of both.
@@ -38,15 +38,15 @@ class TokenIndex {
 
  private:
   struct Entry {
-    std::uint32_t tag = 0;    // of the hash
-    std::uint32_t place = 0;  // in texts_, plus 1; 0: empty
-  };
-  struct Text {
-    std::string_view text;
+    const char* text;
+    std::uint32_t length;
     TokenId id;
   };
-  std::vector<Entry> entries_;  // open addressing, a power of two
-  std::vector<Text> texts_;
+  // Open addressing, a power of two. The tags, bits of the hash (0: empty), lie close together: most looks for a text
+  // that is not there end with them.
+  std::vector<std::uint32_t> tags_;
+  std::vector<Entry> entries_;
+  std::size_t count_ = 0;
 };
 
 }  // namespace kvasir

@@ -36,6 +36,9 @@ constexpr std::string_view kEndTexts[] = {
     "[e~[",
 };
 
+// Longer ones are not looked for in texts: looking takes as long, at each place, as the tokens are.
+constexpr std::size_t kSpecialBytesMax = 1024;
+
 // A user-defined token is ordinary text with an id of its own and is matched in any text, as the original tokenizers
 // do; but what is written like a control token is taken for one, whatever its type says, lest a message could forge it.
 bool looks_like_control(std::string_view text) {
@@ -118,7 +121,8 @@ void TokenTable::add_kinds(const VocabularyData& v, BytesOf bytes_of) {
     kind.strips_after = v.strip_after_specials && kind.whole && has_stripped_tail(token);
     bytes_ += kind.control ? token : bytes_of(token, kind.type);
     byte_ends_.push_back(bytes_.size());
-    if (kind.whole && !token.empty()) specials_.add(token, static_cast<TokenId>(i), kind.control);
+    if (kind.whole && !token.empty() && token.size() <= kSpecialBytesMax)
+      specials_.add(token, static_cast<TokenId>(i), kind.control);
   }
 }
 

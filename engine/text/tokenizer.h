@@ -55,8 +55,8 @@ class Tokenizer {
   // the space that encode() puts there, where the kind of vocabulary wants one (SentencePiece's add_dummy_prefix).
   virtual std::string_view bytes_after(std::optional<TokenId> before, TokenId id) const;
   virtual std::string decode(std::span<const TokenId> ids) const = 0;  // all bytes_after() in a row
-  virtual bool is_control(TokenId id) const = 0;
-  virtual bool is_end_of_generation(TokenId id) const = 0;  // EOS, EOT and their relatives
+  virtual bool is_control(TokenId id) const = 0;                       // never part of a text: also the unknown token
+  virtual bool is_end_of_generation(TokenId id) const = 0;             // EOS, EOT and their relatives
   virtual std::optional<TokenId> bos() const = 0;
   virtual std::optional<TokenId> eos() const = 0;
   virtual std::optional<TokenId> find(std::string_view token) const = 0;  // a token by its printable form

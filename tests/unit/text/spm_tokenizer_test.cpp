@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <limits>
 #include <string>
 #include <vector>
@@ -265,6 +266,74 @@ TEST(SpmTokenizer, AnyBytesComeBack) {
     if (text.find(kSpace) != std::string::npos) continue;
     ASSERT_EQ(f.tokenizer->decode(f.tokenizer->encode(text)), text);
     ASSERT_EQ(f.tokenizer->decode(f.tokenizer->encode_with_specials(text)), text);
+  }
+}
+
+// The definition, word for word: of all neighbours that make a token, those of the highest score, the leftmost first.
+Names merged_by_definition(const VocabularyData& v, const std::string& text) {
+  Names symbols;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = text[at] == kSpace[0] ? kSpace.size() : 1;
+    symbols.push_back(text.substr(at, length));
+    at += length;
+  }
+  while (true) {
+    std::size_t best = symbols.size();
+    float best_score = 0;
+    for (std::size_t i = 0; i + 1 < symbols.size(); ++i) {
+      const auto token = std::find(v.tokens.begin(), v.tokens.end(), symbols[i] + symbols[i + 1]);
+      if (token == v.tokens.end()) continue;
+      const float score = v.scores[static_cast<std::size_t>(token - v.tokens.begin())];
+      if (best == symbols.size() || score > best_score) {
+        best = i;
+        best_score = score;
+      }
+    }
+    if (best == symbols.size()) return symbols;
+    symbols[best] += symbols[best + 1];
+    symbols.erase(symbols.begin() + static_cast<std::ptrdiff_t>(best) + 1);
+  }
+}
+
+TEST(SpmTokenizer, RandomVocabulariesMergeAsDefined) {
+  Prng prng(11);
+  for (int round = 0; round < 300; ++round) {
+    VocabularyData v;
+    v.model = "llama";
+    v.add_space_prefix = false;
+    v.tokens = {"a", "b", "c", kSpace};
+    for (std::uint64_t i = prng.below(30); i > 0; --i) {
+      std::string token;
+      for (std::uint64_t k = 2 + prng.below(4); k > 0; --k) token += v.tokens[prng.below(4)];
+      if (std::find(v.tokens.begin(), v.tokens.end(), token) == v.tokens.end()) v.tokens.push_back(token);
+    }
+    for (std::size_t i = 0; i < v.tokens.size(); ++i) v.scores.push_back(static_cast<float>(prng.below(6)));
+    const Fixture f(v);
+    for (const std::uint64_t size : {3, 10, 23, 24, 25, 60}) {
+      std::string text, with_symbols;
+      for (std::uint64_t i = 0; i < size; ++i) {
+        const char c = "abc "[prng.below(4)];
+        text += c;
+        with_symbols += c == ' ' ? kSpace : std::string(1, c);
+      }
+      ASSERT_EQ(f.plain(text), merged_by_definition(v, with_symbols)) << text;
+    }
+  }
+}
+
+// Tokens of every length up to 300, so that each merge makes another possible, in the best and in the worst order.
+TEST(SpmTokenizer, ChainsOfMergesOnLongRuns) {
+  for (const int order : {1, -1, 0}) {
+    VocabularyData v;
+    v.model = "llama";
+    v.add_space_prefix = false;
+    for (int length = 1; length <= 300; ++length) {
+      v.tokens.emplace_back(static_cast<std::size_t>(length), 'a');
+      v.scores.push_back(static_cast<float>(order * length));
+    }
+    const Fixture f(v);
+    EXPECT_EQ(f.tokenizer->decode(f.tokenizer->encode(std::string(200'000, 'a'))), std::string(200'000, 'a'));
+    EXPECT_EQ(f.plain(std::string(60, 'a')), merged_by_definition(v, std::string(60, 'a')));
   }
 }
 
