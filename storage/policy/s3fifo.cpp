@@ -17,7 +17,7 @@ void S3FifoPolicy::used(PrefixNode& node, const BlockUse&) {
   if (node.host) return used_again(node.policy);
   PolicyState& state = node.policy;
   if (state.order == 0) {  // else used already, on its way into the pool
-    state.queue = ghosts_.erase(node.key) > 0 ? kMain : kSmall;
+    state.queue = ghosts_.contains(node.key) ? kMain : kSmall;
     small_blocks_ += state.queue == kSmall;
   }
   state.order = ++clock_;
@@ -43,12 +43,12 @@ void S3FifoPolicy::evicted(PrefixNode& node) {
 }
 
 void S3FifoPolicy::remember(const BlockKey& key) {
-  if (!ghosts_.insert(key).second) return;
+  ghosts_[key] = ++ghost_number_;
   ghosts_in_order_.push_back(key);
-  while (ghosts_in_order_.size() > capacity_) {
-    ghosts_.erase(ghosts_in_order_.front());
-    ghosts_in_order_.pop_front();
-  }
+  if (ghosts_in_order_.size() <= capacity_) return;
+  const auto oldest = ghosts_.find(ghosts_in_order_.front());
+  if (oldest->second + capacity_ == ghost_number_) ghosts_.erase(oldest);  // else it left again later
+  ghosts_in_order_.pop_front();
 }
 
 PrefixNode* S3FifoPolicy::victim() {

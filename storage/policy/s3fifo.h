@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <set>
-#include <unordered_set>
+#include <unordered_map>
 
 #include "storage/base/ids.h"
 #include "storage/policy/eviction_policy.h"
@@ -12,8 +12,8 @@
 namespace kvasir {
 
 // S3-FIFO (Yang et al. 2023) with leaves only: a small queue for newcomers (a tenth of the pool), a main queue for what
-// was used again there or came back soon after it left, and the keys of what left the small queue (as many as the pool
-// has blocks). A block of the main queue gets another round for each use (three at most) instead of being evicted.
+// was used again there or came back soon after it left, and the keys of what left the small queue last (as many as the
+// pool has blocks). A block of the main queue gets another round for each use (three at most) instead of being evicted.
 //
 // A block that is not evictable keeps its place and is passed over. Since a path's head would never come up, a block
 // moves to the main queue when it is used again, not when its turn comes as in the paper.
@@ -43,8 +43,9 @@ class S3FifoPolicy final : public EvictionPolicy {
   std::set<PrefixNode*, InOrder> queues_[2];  // evictable ones
   std::uint32_t small_blocks_ = 0;            // all that live in the small queue
   std::uint64_t clock_ = 0;
-  std::unordered_set<BlockKey, BlockKeyHash> ghosts_;
-  std::deque<BlockKey> ghosts_in_order_;  // may name some that came back
+  std::unordered_map<BlockKey, std::uint64_t, BlockKeyHash> ghosts_;  // the number of its latest leaving
+  std::deque<BlockKey> ghosts_in_order_;                              // the latest leavings; one may come twice
+  std::uint64_t ghost_number_ = 0;
 };
 
 }  // namespace kvasir

@@ -29,8 +29,8 @@ constexpr std::uint64_t kGhostsPerBlock = 8;
 constexpr std::size_t kRequestsMax = 4096;  // remembered ones; of those who never end the oldest are given up
 constexpr std::uint8_t kFanoutMax = 4;      // children ever: more is a place that many start from
 constexpr double kShadowMemory = 0.995;     // per refresh
-constexpr double kBehindShare = 0.004;      // of LRU's hits: more is a mistake
-constexpr double kBehindPool = 1.0 / 32;    // of the pool, on top: chance
+constexpr double kBehindShare = 0.001;      // of LRU's hits: more is a mistake
+constexpr double kBehindPool = 1.0 / 64;    // of the pool, on top: chance
 
 ClassId gap_class(std::uint32_t uses, std::uint32_t gap) {
   return static_cast<ClassId>(kFirstGap + uses * kGapClasses + gap);
@@ -99,13 +99,12 @@ void ValuePolicy::request_begins(PolicyRequest id, TimePoint now) {
   judge();
 }
 
-// Follows LRU for a while once it is clearly ahead, longer each time.
+// Follows LRU while that is clearly ahead, and for longer each time.
 void ValuePolicy::judge() {
+  const bool behind = lru_hits_ - hits_ > kBehindShare * lru_hits_ + kBehindPool * capacity_;
   if (follows_lru_) {
-    if (requests_seen_ < follows_until_) return;
-    follows_lru_ = false;
-    hits_ = lru_hits_ = 0;
-  } else if (lru_hits_ - hits_ > kBehindShare * lru_hits_ + kBehindPool * capacity_) {
+    follows_lru_ = behind || requests_seen_ < follows_until_;
+  } else if (behind) {
     follows_lru_ = true;
     follows_until_ = requests_seen_ + follow_requests_;
     follow_requests_ *= 2;

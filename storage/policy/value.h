@@ -101,8 +101,8 @@ class ValuePolicy final : public EvictionPolicy {
 
   double hits_ = 0, lru_hits_ = 0;
   bool follows_lru_ = false;
-  std::uint64_t follows_until_ = 0;     // a number of requests seen
-  std::uint64_t follow_requests_ = 64;  // the next time
+  std::uint64_t follows_until_ = 0;      // a number of requests seen
+  std::uint64_t follow_requests_ = 256;  // the next time
 };
 
 }  // namespace kvasir
