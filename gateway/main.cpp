@@ -14,6 +14,9 @@ int main(int argc, char** argv) {
   kvasir::add_tokenize_command(app);
   kvasir::add_render_command(app);
   kvasir::add_score_command(app);
+  kvasir::add_model_command(app);
+  kvasir::add_plan_command(app);
+  kvasir::add_simulate_command(app);
   CLI11_PARSE(app, argc, argv);
   return 0;
 }

@@ -14,5 +14,8 @@ void add_config_command(CLI::App& app);    // gateway/commands/config.cpp
 void add_tokenize_command(CLI::App& app);  // gateway/commands/tokenize.cpp
 void add_render_command(CLI::App& app);    // gateway/commands/render.cpp
 void add_score_command(CLI::App& app);     // gateway/commands/score.cpp
+void add_model_command(CLI::App& app);     // gateway/commands/model.cpp
+void add_plan_command(CLI::App& app);      // gateway/commands/plan.cpp
+void add_simulate_command(CLI::App& app);  // gateway/commands/simulate.cpp
 
 }  // namespace kvasir
