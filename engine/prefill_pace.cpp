@@ -14,23 +14,21 @@ constexpr double kSecondsPerTokenFirst = 1e-3;
 
 }  // namespace
 
-double PrefillPace::seconds_allowed(const StepLoad& decodes) const {
+double PrefillPace::seconds_allowed(const StepLoad& undisturbed) const {
   if (target_.time > Duration::zero()) return std::chrono::duration<double>(target_.time).count();
-  return target_.factor * model_.predict(decodes);
+  return target_.factor * model_.predict(undisturbed);
 }
 
-std::uint32_t PrefillPace::budget(const StepLoad& decodes, std::uint32_t position) const {
-  const std::uint32_t left = step_tokens_max_ - std::min(decodes.decodes, step_tokens_max_);
-  if (decodes.decodes == 0) return left;
-  if (decode_steps_ < kDecodeStepsFirst || since_decode_step_ >= kDecodeStepEvery) return 0;
-  const double allowed = seconds_allowed(decodes);
+// The most tokens that keep the step within what is allowed, but no less than kTokensLeast and no more than `left`.
+std::uint32_t PrefillPace::budget_beside(const StepLoad& undisturbed, std::uint32_t position,
+                                         std::uint32_t left) const {
+  const double allowed = seconds_allowed(undisturbed);
   const auto fits = [&](std::uint32_t tokens) {
-    StepLoad load = decodes;
+    StepLoad load = undisturbed;
     load.add_prefill(position, tokens);
     return model_.predict(load) <= allowed;
   };
-  std::uint32_t most = std::min(left, std::max(kTokensFirst, static_cast<std::uint32_t>(2 * reach_)));
-  std::uint32_t least = std::min(left, kTokensLeast);
+  std::uint32_t least = std::min(left, kTokensLeast), most = left;
   while (least < most) {
     const std::uint32_t middle = least + (most - least + 1) / 2;
     if (fits(middle)) {
@@ -40,6 +38,14 @@ std::uint32_t PrefillPace::budget(const StepLoad& decodes, std::uint32_t positio
     }
   }
   return least;
+}
+
+std::uint32_t PrefillPace::budget(const StepLoad& decodes, std::uint32_t position) const {
+  const std::uint32_t left = step_tokens_max_ - std::min(decodes.decodes, step_tokens_max_);
+  if (decodes.decodes == 0) return left;
+  if (decode_steps_ < kDecodeStepsFirst || since_decode_step_ >= kDecodeStepEvery) return 0;
+  return budget_beside(decodes, position,
+                       std::min(left, std::max(kTokensFirst, static_cast<std::uint32_t>(2 * reach_))));
 }
 
 void PrefillPace::learn(const StepLoad& load, double seconds) {

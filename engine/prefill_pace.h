@@ -21,6 +21,10 @@ class PrefillPace {
   // For a step with the decodes of `decodes` and a prompt that goes on at `position`. Without decodes: all there is.
   std::uint32_t budget(const StepLoad& decodes, std::uint32_t position) const;
 
+  // Beside anything that waits for the step to end, such as prompts that come to their first token in it: the most
+  // tokens that keep it within the target, up to `left`.
+  std::uint32_t budget_beside(const StepLoad& undisturbed, std::uint32_t position, std::uint32_t left) const;
+
   void learn(const StepLoad& load, double seconds);
 
   // What a prefill token took of late, with everything that ran beside it.
@@ -28,7 +32,7 @@ class PrefillPace {
   const StepTimeModel& model() const { return model_; }
 
  private:
-  double seconds_allowed(const StepLoad& decodes) const;
+  double seconds_allowed(const StepLoad& undisturbed) const;
 
   ItlTarget target_;
   std::uint32_t step_tokens_max_;

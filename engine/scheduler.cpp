@@ -260,6 +260,7 @@ std::vector<Scheduler::Scheduled> Scheduler::grant_tokens() {
                                         [](const PrefillDemand& a, const PrefillDemand& b) { return a.due < b.due; });
     prefill_budget_ = pace_.budget(decodes, prefilling[static_cast<std::size_t>(first - demands.begin())]->computed());
     share_prefill(prefill_budget_, shares_, demands);
+    if (decodes.decodes == 0) spare_ending(prefilling, demands);
   }
   std::size_t at = 0;
   for (Scheduled& grant : grants) {
@@ -269,6 +270,30 @@ std::vector<Scheduler::Scheduled> Scheduler::grant_tokens() {
   }
   std::erase_if(grants, [](const Scheduled& grant) { return grant.end == grant.sequence->computed(); });
   return grants;
+}
+
+// Where some prompts come to their first token in this step, those that go on hold it up no longer than they would hold
+// up streams.
+void Scheduler::spare_ending(const std::vector<Sequence*>& prefilling, std::vector<PrefillDemand>& demands) const {
+  const auto ends = [&](std::size_t i) { return demands[i].granted == prefilling[i]->remaining(); };
+  StepLoad ending;
+  std::size_t longest = demands.size();
+  std::uint32_t others = 0;
+  for (std::size_t i = 0; i < demands.size(); ++i) {
+    if (ends(i)) {
+      ending.add_prefill(prefilling[i]->computed(), demands[i].granted);
+    } else if (demands[i].granted > 0) {
+      others += demands[i].granted;
+      if (longest == demands.size() || demands[i].granted > demands[longest].granted) longest = i;
+    }
+  }
+  if (ending.prefill_tokens == 0 || others == 0) return;
+  std::uint32_t left = pace_.budget_beside(ending, prefilling[longest]->computed(), others);
+  for (std::size_t i = 0; i < demands.size(); ++i) {
+    if (ends(i)) continue;
+    demands[i].granted = std::min(demands[i].granted, left);
+    left -= demands[i].granted;
+  }
 }
 
 // Lends those that others wait for the urgency of these, and the account of the one who would go first.

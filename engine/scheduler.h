@@ -104,6 +104,7 @@ class Scheduler {
 
   std::vector<Scheduled> grant_tokens();
   void donate(const std::vector<Sequence*>& prefilling, std::vector<PrefillDemand>& demands) const;
+  void spare_ending(const std::vector<Sequence*>& prefilling, std::vector<PrefillDemand>& demands) const;
   void account_step();
   std::uint32_t ensure_blocks(Sequence& sequence, std::uint32_t end, TimePoint now);
   bool make_room(Sequence& sequence, TimePoint now);

@@ -12,6 +12,8 @@ constexpr double kLeastSeconds = 1e-6;
 constexpr double kOffMost = 2.0;  // times or part of what was expected
 constexpr int kSweeps = 8;
 constexpr double kInertia = 1e-3;  // holds what the latest steps do not tell apart where it was
+// What steps that are all alike leave open goes to the first of these.
+constexpr std::array<std::size_t, StepTimeModel::kParts> kOrder{2, 0, 1, 3, 4};
 // Big chunks are cheaper by the token than the small ones beside decodes that predictions are for.
 constexpr std::array<double, 3> kWeights{1, 0.01, 1};  // by Kind
 
@@ -67,7 +69,7 @@ void StepTimeModel::solve() {
   }
   const Row before = parts_;
   for (int sweep = 0; sweep < kSweeps; ++sweep) {
-    for (std::size_t i = 0; i < kParts; ++i) {
+    for (const std::size_t i : kOrder) {
       const double held = kInertia * (all.products[i][i] + kInertia);
       double rest = all.targets[i] + held * before[i];
       for (std::size_t j = 0; j < kParts; ++j)

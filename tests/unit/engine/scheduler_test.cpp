@@ -121,8 +121,8 @@ TEST(Scheduler, PrefillIsSplitBetweenTenants) {
   const Client shorter = engine.submit(tokens(100, 12), 1, "b");
   engine.turn();
   EXPECT_EQ(engine.backend.steps.back(), (Step{{longer.id, 16, 24}, {shorter.id, 0, 8}}));
-  engine.turn();  // the shorter one needs half of its share; the rest is not lost
-  EXPECT_EQ(engine.backend.steps.back(), (Step{{longer.id, 24, 36}, {shorter.id, 8, 12}}));
+  engine.turn();  // the shorter one comes to its first token: the step is at most twice what it needs itself
+  EXPECT_EQ(engine.backend.steps.back(), (Step{{longer.id, 24, 28}, {shorter.id, 8, 12}}));
   engine.run_until_idle();
 }
 
@@ -173,6 +173,29 @@ TEST(Scheduler, SampledIdsDependOnTheSeedOnly) {
   engine.run_until_idle();
   EXPECT_EQ(seven->ids, again->ids);
   EXPECT_NE(seven->ids, eight->ids);
+}
+
+TEST(Scheduler, TenantsAreToldOfUpToAHundred) {
+  HarnessConfig config;
+  config.engine.running_max = 1;
+  CoreHarness engine(config);
+  for (int i = 0; i < 103; ++i) engine.submit(tokens(1 + 7 * i, 4), 3, "tenant" + std::to_string(i));
+  engine.turn();
+  const TimePoint arrived{};
+  std::vector<TenantStats> tenants = engine.stats().tenants;
+  ASSERT_EQ(tenants.size(), 101u);
+  EXPECT_EQ(tenants[0].tenant, "tenant0");
+  EXPECT_EQ(tenants[0].waiting, 0u);
+  EXPECT_EQ(tenants[1].waiting, 1u);
+  EXPECT_EQ(tenants[1].oldest_waiting, arrived);
+  EXPECT_EQ(tenants[100].tenant, "other");
+  EXPECT_EQ(tenants[100].waiting, 3u);
+  engine.run_until_idle();
+  tenants = engine.stats().tenants;
+  EXPECT_EQ(tenants[5].tokens_computed, 4u + 2);
+  EXPECT_EQ(tenants[100].tokens_computed, 3 * (4u + 2));
+  EXPECT_EQ(tenants[100].waiting, 0u);
+  EXPECT_FALSE(tenants[100].oldest_waiting);
 }
 
 TEST(Scheduler, FinishedRequestsLeaveOnlyFreeAndCachedBlocks) {
