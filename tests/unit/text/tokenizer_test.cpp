@@ -144,6 +144,41 @@ TEST(Tokenizer, EndsOfGeneration) {
   EXPECT_EQ(f.tokenizer->bos(), std::nullopt);
 }
 
+// gpt-oss: a turn is several messages, each with <|end|> after it.
+TEST(Tokenizer, MessageEndEndsNothingWhereTurnsHaveTheirOwn) {
+  VocabularyData v = small_vocabulary();
+  for (const char* text : {"<|end|>", "<|call|>"}) {
+    v.tokens.emplace_back(text);
+    v.types.push_back(TokenType::control);
+  }
+  const Fixture phi(v);
+  EXPECT_TRUE(phi.tokenizer->is_end_of_generation(*phi.tokenizer->find("<|end|>")));
+  v.tokens.emplace_back("<|return|>");
+  v.types.push_back(TokenType::control);
+  const Fixture f(std::move(v));
+  EXPECT_FALSE(f.tokenizer->is_end_of_generation(*f.tokenizer->find("<|end|>")));
+  EXPECT_TRUE(f.tokenizer->is_end_of_generation(*f.tokenizer->find("<|return|>")));
+  EXPECT_TRUE(f.tokenizer->is_end_of_generation(*f.tokenizer->find("<|call|>")));
+}
+
+TEST(Tokenizer, TextIsComposedWhereTheModelsDoSo) {
+  VocabularyData v = small_vocabulary();
+  const Fixture plain(v);
+  EXPECT_EQ(plain.tokenizer->encode("e\u0301").size(), 3u);
+  v.pre = "qwen2";
+  const Fixture composing(std::move(v));
+  EXPECT_EQ(composing.tokenizer->encode("e\u0301"), composing.tokenizer->encode("\u00E9"));
+}
+
+TEST(Tokenizer, KindsSayWhetherABosIsAdded) {
+  VocabularyData v = small_vocabulary();
+  EXPECT_FALSE(Fixture(v).tokenizer->add_bos());
+  v.pre = "llama-bpe";
+  EXPECT_TRUE(Fixture(v).tokenizer->add_bos());
+  v.add_bos = false;
+  EXPECT_FALSE(Fixture(v).tokenizer->add_bos());
+}
+
 TEST(Tokenizer, BrokenVocabulariesAreRefused) {
   const auto refusal = [](auto change) {
     VocabularyData v = small_vocabulary();
