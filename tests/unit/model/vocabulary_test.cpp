@@ -25,16 +25,12 @@ GgufBytes ids(const char* key, std::uint32_t type, std::initializer_list<std::in
   return entry;
 }
 
+VocabularyData vocabulary_with(const GgufBytes& entry) { return *read_vocabulary(*ModelFile().add(entry).parse()); }
+
 TEST(Vocabulary, MoreEndsThanOne) {
-  const auto file = ModelFile()
-                        .add(ids("tokenizer.ggml.eos_token_ids", kI32, {3, 4}))
-                        .add(ids("tokenizer.ggml.eog_token_ids", kU32, {5}))
-                        .add(GgufBytes().key("tokenizer.ggml.eom_token_id", kU32).u32(6))
-                        .parse();
-  const auto vocabulary = read_vocabulary(*file);
-  ASSERT_TRUE(vocabulary) << vocabulary.error().message;
-  EXPECT_THAT(vocabulary->ends, ElementsAre(3, 4, 5));
-  EXPECT_EQ(vocabulary->eom, 6);
+  EXPECT_THAT(vocabulary_with(ids("tokenizer.ggml.eos_token_ids", kI32, {3, 4})).ends, ElementsAre(3, 4));
+  EXPECT_THAT(vocabulary_with(ids("tokenizer.ggml.eog_token_ids", kU32, {5})).ends, ElementsAre(5));
+  EXPECT_EQ(vocabulary_with(GgufBytes().key("tokenizer.ggml.eom_token_id", kU32).u32(6)).eom, 6);
 }
 
 TEST(Vocabulary, EndsThatAreNoTokensAreNamed) {
