@@ -9,9 +9,8 @@ namespace {
 Val dict_get(Interpreter& in, const Val& self, CallArgs& args) {
   const Params params(in, "get()", args, {"key", "default"}, 1);
   if (!params.ok()) return Undefined{};
-  if (is_plain_list(*params[0]) || as_dict(*params[0]))
-    return in.fail("get(): a " + type_name(*params[0]) + " is no key");
-  if (const Val* value = as_dict(self)->find(*params[0])) return *value;
+  if (const Val* value = in.find(*as_dict(self), *params[0])) return *value;
+  if (in.failed()) return Undefined{};
   return params[1] ? *params[1] : None{};
 }
 
@@ -54,7 +53,7 @@ Val list_index(Interpreter& in, const Val& self, CallArgs& args) {
   if (!params.ok()) return Undefined{};
   const auto& items = as_list(self)->items;
   if (!in.charge(items.size())) return Undefined{};
-  const auto found = std::find_if(items.begin(), items.end(), [&](const Val& v) { return equal(v, *params[0]); });
+  const auto found = std::find_if(items.begin(), items.end(), [&](const Val& v) { return in.equal(v, *params[0]); });
   return found == items.end() ? in.fail("index(): not in the list") : Val(std::int64_t{found - items.begin()});
 }
 
@@ -62,7 +61,7 @@ Val list_count(Interpreter& in, const Val& self, CallArgs& args) {
   const Params params(in, "count()", args, {"value"}, 1);
   const auto& items = as_list(self)->items;
   if (!params.ok() || !in.charge(items.size())) return Undefined{};
-  return std::int64_t{std::count_if(items.begin(), items.end(), [&](const Val& v) { return equal(v, *params[0]); })};
+  return std::int64_t{std::count_if(items.begin(), items.end(), [&](const Val& v) { return in.equal(v, *params[0]); })};
 }
 
 struct Row {

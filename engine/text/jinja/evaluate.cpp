@@ -15,8 +15,7 @@ Val DictExpr::evaluate(Interpreter& in) const {
   Dict dict;
   for (const auto& [key, value] : entries) {
     Val name = in.eval(*key);
-    if (is_plain_list(name) || as_dict(name)) return in.fail("a " + type_name(name) + " cannot be a key of a dict");
-    dict.set(std::move(name), in.eval(*value));
+    in.set(dict, std::move(name), in.eval(*value));
   }
   return in.dict(std::move(dict));
 }

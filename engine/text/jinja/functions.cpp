@@ -37,7 +37,7 @@ Val dict_function(Interpreter& in, CallArgs& args) {
       for (const Val& pair : pairs->items) {
         const ListPtr both = in.items_of(pair);
         if (!both || both->items.size() != 2) return in.fail("dict() needs pairs");
-        dict.set(both->items[0], both->items[1]);
+        in.set(dict, both->items[0], both->items[1]);
       }
     }
   }
@@ -50,8 +50,7 @@ Val dict_fromkeys(Interpreter& in, CallArgs& args) {
   const ListPtr keys = params.ok() ? in.items_of(*params[0]) : nullptr;
   Dict dict;
   for (std::size_t i = 0; keys && i < keys->items.size() && in.charge(); ++i) {
-    if (is_plain_list(keys->items[i]) || as_dict(keys->items[i])) return in.fail("dict.fromkeys(): an unhashable key");
-    dict.set(keys->items[i], params[1] ? *params[1] : None{});
+    in.set(dict, keys->items[i], params[1] ? *params[1] : None{});
   }
   return in.dict(std::move(dict));
 }

@@ -13,6 +13,7 @@ namespace {
 constexpr std::uint32_t kContainerDepthMax = 500;  // lists and dicts in each other
 constexpr std::uint32_t kEvaluationsPerLevel = 5;  // a call evaluates a few nodes in each other
 constexpr std::size_t kBytesPerStep = 64;
+constexpr std::size_t kNameBytesShown = 100;
 
 }  // namespace
 
@@ -139,7 +140,7 @@ void Interpreter::fail_with(std::string words) {
 }
 
 bool Interpreter::charge(std::uint64_t steps) {
-  steps_ += steps;
+  steps_ = steps > limits_.steps_max ? limits_.steps_max + 1 : steps_ + steps;
   if (steps_ > limits_.steps_max) fail("more than " + std::to_string(limits_.steps_max) + " steps");
   return !failed();
 }
@@ -148,6 +149,26 @@ bool Interpreter::charge_bytes(std::size_t bytes) {
   if (bytes > limits_.output_bytes_max)
     fail("a text of more than " + std::to_string(limits_.output_bytes_max) + " bytes");
   return charge(bytes / kBytesPerStep);
+}
+
+// ---- comparing ----
+
+bool Interpreter::equal(const Val& a, const Val& b) {
+  return charge(std::min(cost_of(a), cost_of(b))) && jinja::equal(a, b);
+}
+
+std::optional<int> Interpreter::compare(const Val& a, const Val& b) {
+  return charge(std::min(cost_of(a), cost_of(b))) ? jinja::compare(a, b) : std::nullopt;
+}
+
+const Val* Interpreter::find(const Dict& dict, const Val& key) {
+  if (is_plain_list(key) || as_dict(key)) return fail("unhashable type: '" + type_name(key) + "'"), nullptr;
+  return charge(dict.cost_to_find(key)) ? dict.find(key) : nullptr;
+}
+
+void Interpreter::set(Dict& dict, Val key, Val value) {
+  if (is_plain_list(key) || as_dict(key)) return void(fail("unhashable type: '" + type_name(key) + "'"));
+  if (charge(dict.cost_to_find(key))) dict.set(std::move(key), std::move(value));
 }
 
 // ---- evaluation ----
@@ -218,14 +239,15 @@ Val Interpreter::attribute_of(const Val& subject, std::string_view name) {
     if (const Val* value = dict->find(name)) return *value;
   }
   const std::string what = is_none(subject) ? "'None'" : "'" + type_name(subject) + " object'";
-  return undefined_val(what + " has no attribute '" + std::string(name) + "'");
+  return undefined_val(what + " has no attribute '" + std::string(name.substr(0, kNameBytesShown)) + "'");
 }
 
 Val Interpreter::item_of(const Val& subject, const Val& key) {
   if (failed()) return Undefined{};
   if (const auto* missing = std::get_if<Undefined>(&subject)) return fail(message_of(*missing));
-  if (const Dict* dict = as_dict(subject))
-    if (const Val* value = dict->find(key)) return *value;
+  if (const Dict* dict = as_dict(subject); dict && !is_plain_list(key) && !as_dict(key))
+    if (const Val* value = find(*dict, key)) return *value;
+  if (failed()) return Undefined{};
   if (const auto index = as_integer(key); index && (as_list(subject) || as_text(subject))) {
     if (const List* list = as_list(subject); list && !is_unordered(*list)) {
       const auto n = static_cast<std::int64_t>(list->items.size());
@@ -235,9 +257,9 @@ Val Interpreter::item_of(const Val& subject, const Val& key) {
       return character_at(*this, *as_text(subject), *index);
     }
   }
-  if (const Text* name = as_text(key)) return attribute_of(subject, name->bytes());
+  if (const Text* name = as_text(key)) return charge(cost_of(key)) ? attribute_of(subject, name->bytes()) : Undefined{};
   const std::string what = is_none(subject) ? "None" : type_name(subject) + " object";
-  return undefined_val(what + " has no element " + to_text(*this, key).bytes());
+  return undefined_val(what + " has no such element");
 }
 
 // ---- scopes ----
@@ -298,7 +320,11 @@ void Interpreter::print(const Val& value) {
 Val Interpreter::list(std::vector<Val> items, List::Kind kind) {
   if (!charge(items.size())) return Undefined{};
   auto list = std::make_shared<List>();
-  for (const Val& item : items) list->depth = std::max(list->depth, 1 + depth_of(item));
+  for (const Val& item : items) {
+    list->depth = std::max(list->depth, 1 + depth_of(item));
+    const std::uint64_t cost = list->cost + cost_of(item);
+    list->cost = cost < list->cost ? ~std::uint64_t{0} : cost;
+  }
   if (list->depth > kContainerDepthMax)
     return fail("a list of more than " + std::to_string(kContainerDepthMax) + " levels");
   list->items = std::move(items);

@@ -47,6 +47,12 @@ class Interpreter {
   bool charge(std::uint64_t steps = 1);  // false: the limit is reached
   bool charge_bytes(std::size_t bytes);  // work on strings; also refuses ones over the limit of the output
 
+  // ---- comparing: what it costs is paid first ----
+  bool equal(const Val& a, const Val& b);
+  std::optional<int> compare(const Val& a, const Val& b);
+  const Val* find(const Dict& dict, const Val& key);
+  void set(Dict& dict, Val key, Val value);  // fails for keys that Python cannot hash
+
   // ---- evaluation ----
   Val eval(const Expr& expr);
   Flow run(const Block& block);

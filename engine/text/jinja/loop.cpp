@@ -99,7 +99,7 @@ Val Loop::cycle(Interpreter& in, const Val& self, CallArgs& args) {
 Val Loop::changed(Interpreter& in, const Val& self, CallArgs& args) {
   auto* loop = static_cast<Loop*>(as_object(self));
   Val now = in.list(std::move(args.positional), List::Kind::tuple);
-  const bool same = loop->changed_set_ && equal(loop->changed_, now);
+  const bool same = loop->changed_set_ && in.equal(loop->changed_, now);
   loop->changed_ = std::move(now);
   loop->changed_set_ = true;
   return !same;

@@ -105,9 +105,16 @@ Val repeat_text(Interpreter& in, const Text& text, std::int64_t times) {
   if (text.empty() || n == 0) return string_val("");
   if (n > in.limits().output_bytes_max / text.size()) return in.fail("a text that is too long");
   if (!in.charge_bytes(n * text.size())) return Undefined{};
-  TextBuilder out;
-  for (std::size_t i = 0; i < n; ++i) out.append(text);
-  Text repeated = out.take();
+  // Twice as much at a time.
+  Text repeated = text;
+  for (std::size_t copies = 1; copies < n;) {
+    const std::size_t more = std::min(copies, n - copies);
+    TextBuilder out;
+    out.append(repeated);
+    out.append(repeated, 0, more * text.size());
+    repeated = out.take();
+    copies += more;
+  }
   repeated.set_markup(text.is_markup());
   return string_val(std::move(repeated));
 }
@@ -182,11 +189,8 @@ bool contains(Interpreter& in, const Val& container, const Val& item) {
   }
   if (const List* list = as_list(container))
     return in.charge(list->items.size()) &&
-           std::any_of(list->items.begin(), list->items.end(), [&](const Val& v) { return equal(v, item); });
-  if (const Dict* dict = as_dict(container)) {
-    if (as_dict(item) || is_plain_list(item)) in.fail("a " + type_name(item) + " cannot be a key of a dict");
-    return dict->find(item) != nullptr;
-  }
+           std::any_of(list->items.begin(), list->items.end(), [&](const Val& v) { return in.equal(v, item); });
+  if (const Dict* dict = as_dict(container)) return in.find(*dict, item) != nullptr;
   if (!is_undefined(container)) in.fail("argument of type '" + type_name(container) + "' is not iterable");
   return false;
 }
@@ -195,13 +199,12 @@ bool compare_with(Interpreter& in, CompareOp op, const Val& left, const Val& rig
   if (in.failed()) return false;
   if (op == CompareOp::in) return contains(in, right, left);
   if (op == CompareOp::not_in) return !contains(in, right, left);
-  if (const Text* a = as_text(left), *b = as_text(right); a && b && !in.charge_bytes(std::min(a->size(), b->size())))
-    return false;
-  if (op == CompareOp::equal) return equal(left, right);
-  if (op == CompareOp::not_equal) return !equal(left, right);
+  if (op == CompareOp::equal) return in.equal(left, right);
+  if (op == CompareOp::not_equal) return !in.equal(left, right);
   for (const Val* side : {&left, &right})
     if (const auto* missing = std::get_if<Undefined>(side)) return in.fail(message_of(*missing)), false;
-  const auto order = compare(left, right);
+  const auto order = in.compare(left, right);
+  if (in.failed()) return false;
   if (!order) return unsupported(in, "a comparison", left, right), false;
   switch (op) {
     case CompareOp::less:
@@ -220,6 +223,26 @@ std::size_t find_bytes(std::string_view text, std::string_view needle, std::size
   if (needle.empty()) return from;
   const void* found = memmem(text.data() + from, text.size() - from, needle.data(), needle.size());
   return found ? static_cast<std::size_t>(static_cast<const char*>(found) - text.data()) : std::string_view::npos;
+}
+
+std::size_t rfind_bytes(std::string_view text, std::string_view needle) {
+  constexpr std::size_t kShort = 16;
+  if (needle.size() <= kShort || needle.size() > text.size()) return text.rfind(needle);
+  // From the right, after Knuth, Morris and Pratt: no text is slow.
+  const std::size_t n = needle.size();
+  const auto at_back = [&](std::size_t i) { return needle[n - 1 - i]; };
+  std::vector<std::size_t> fallback(n, 0);
+  for (std::size_t i = 1, k = 0; i < n; ++i) {
+    while (k > 0 && at_back(i) != at_back(k)) k = fallback[k - 1];
+    k += at_back(i) == at_back(k);
+    fallback[i] = k;
+  }
+  for (std::size_t i = text.size(), k = 0; i-- > 0;) {
+    while (k > 0 && text[i] != at_back(k)) k = fallback[k - 1];
+    k += text[i] == at_back(k);
+    if (k == n) return i;
+  }
+  return std::string_view::npos;
 }
 
 Val number_from_text(const std::string& text) {

@@ -14,8 +14,8 @@ Val length(Interpreter& in, const Val& subject, CallArgs& args) {
   if (!params.ok()) return Undefined{};
   if (is_undefined(subject)) return std::int64_t{0};
   if (const Text* text = as_text(subject)) {
-    if (!in.charge_bytes(text->size())) return Undefined{};
-    return static_cast<std::int64_t>(utf8_count(text->bytes()));
+    const auto characters = characters_in(in, *text);
+    return characters ? Val(*characters) : Undefined{};
   }
   if (const List* list = as_list(subject); list && list->kind != List::Kind::generator)
     return static_cast<std::int64_t>(list->items.size());
@@ -81,8 +81,8 @@ struct Keyed {
 // -1, 0, 1; fails for what has no order.
 int order(Interpreter& in, const std::vector<Val>& a, const std::vector<Val>& b) {
   for (std::size_t i = 0; i < a.size() && !in.failed(); ++i) {
-    if (equal(a[i], b[i])) continue;
-    if (const auto result = compare(a[i], b[i])) return *result;
+    if (in.equal(a[i], b[i])) continue;
+    if (const auto result = in.compare(a[i], b[i])) return *result;
     in.fail("'" + type_name(a[i]) + "' and '" + type_name(b[i]) + "' cannot be ordered");
   }
   return 0;
@@ -190,10 +190,10 @@ Val unique(Interpreter& in, const Val& subject, CallArgs& args) {
   if (!list) return Undefined{};
   std::vector<Keyed> kept;
   for (Keyed& entry : with_keys(in, *list, params.some(1), params.flag(0))) {
-    if (!in.charge(kept.size())) return Undefined{};
+    if (in.failed()) return Undefined{};
     const Val& key = entry.keys.front();
     if (is_plain_list(key) || as_dict(key)) return in.fail("filter 'unique' cannot compare a " + type_name(key));
-    const auto same = [&](const Keyed& other) { return equal(other.keys.front(), entry.keys.front()); };
+    const auto same = [&](const Keyed& other) { return in.equal(other.keys.front(), entry.keys.front()); };
     if (std::none_of(kept.begin(), kept.end(), same)) kept.push_back(std::move(entry));
   }
   return in.list(items_of_keyed(kept), List::Kind::generator);
@@ -218,7 +218,7 @@ Val groupby(Interpreter& in, const Val& subject, CallArgs& args) {
   for (std::size_t i = 0; i < by_key.size() && !in.failed();) {
     std::vector<Val> members;
     const std::size_t begin = i;
-    for (; i < by_key.size() && equal(by_key[i].keys[0], by_key[begin].keys[0]); ++i)
+    for (; i < by_key.size() && in.equal(by_key[i].keys[0], by_key[begin].keys[0]); ++i)
       members.push_back(as_list(by_key[i].item)->items[1]);
     groups.push_back(in.list({as_list(by_key[begin].item)->items[0], in.list(std::move(members))}, List::Kind::group));
   }
@@ -241,7 +241,7 @@ Val map_filter(Interpreter& in, const Val& subject, CallArgs& args) {
     if (!params.ok()) return Undefined{};
     for (const Val& item : list->items) {
       Val value = attribute_path(in, item, *params[0]);
-      out.push_back(is_undefined(value) && params[1] ? *params[1] : std::move(value));
+      out.push_back(is_undefined(value) && params.some(1) ? *params[1] : std::move(value));
       if (!in.charge()) return Undefined{};
     }
     return in.list(std::move(out), List::Kind::generator);

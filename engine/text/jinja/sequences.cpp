@@ -12,6 +12,12 @@ bool is_ascii(const std::string& bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
+// Where the byte offset is `count` characters behind `at`.
+std::size_t skip_characters(const Text& text, std::size_t at, std::int64_t count) {
+  for (; count > 0 && at < text.size(); --count) at += first_char(std::string_view(text.bytes()).substr(at)).length;
+  return at;
+}
+
 // Byte offset of each character, and the size at the end.
 std::vector<std::size_t> offsets_of(const std::string& bytes) {
   std::vector<std::size_t> offsets;
@@ -56,16 +62,19 @@ std::optional<Range> resolve(Interpreter& in, const Val& from, const Val& to, co
   return range;
 }
 
-Val slice_text(Interpreter& in, const Text& text, const Range& range, const std::vector<std::size_t>* offsets) {
-  const auto offset = [&](std::int64_t i) {
-    return offsets ? (*offsets)[static_cast<std::size_t>(i)] : static_cast<std::size_t>(i);
-  };
+Val slice_text(Interpreter& in, const Text& text, const Range& range, bool ascii) {
   if (range.count == 0) return string_val("");
-  if (range.step == 1) return in.text(text.slice(offset(range.begin), offset(range.begin + range.count)));
-  if (!in.charge(static_cast<std::uint64_t>(range.count))) return Undefined{};
+  if (range.step == 1) {
+    const std::size_t begin = ascii ? static_cast<std::size_t>(range.begin) : skip_characters(text, 0, range.begin);
+    const std::size_t end =
+        ascii ? begin + static_cast<std::size_t>(range.count) : skip_characters(text, begin, range.count);
+    return in.text(text.slice(begin, end));
+  }
+  if (!in.charge(text.size())) return Undefined{};
+  const std::vector<std::size_t> offsets = offsets_of(text.bytes());
   TextBuilder out;
   for (std::int64_t i = 0, at = range.begin; i < range.count; ++i, at += range.step)
-    out.append(text, offset(at), offset(at + 1));
+    out.append(text, offsets[static_cast<std::size_t>(at)], offsets[static_cast<std::size_t>(at) + 1]);
   return in.text(out.take());
 }
 
@@ -80,12 +89,9 @@ Val slice(Interpreter& in, const Val& subject, const Val& from, const Val& to, c
   if (!as_text(subject) && !is_sliceable(subject))
     return in.fail("'" + type_name(subject) + "' object cannot be sliced");
   if (const Text* text = as_text(subject)) {
-    if (!in.charge_bytes(text->size())) return Undefined{};
-    const bool ascii = is_ascii(text->bytes());
-    const std::vector<std::size_t> offsets = ascii ? std::vector<std::size_t>() : offsets_of(text->bytes());
-    const std::size_t size = ascii ? text->size() : offsets.size() - 1;
-    const auto range = resolve(in, from, to, step, static_cast<std::int64_t>(size));
-    return range ? slice_text(in, *text, *range, ascii ? nullptr : &offsets) : Undefined{};
+    const auto size = characters_in(in, *text);
+    const auto range = size ? resolve(in, from, to, step, *size) : std::nullopt;
+    return range ? slice_text(in, *text, *range, static_cast<std::size_t>(*size) == text->size()) : Undefined{};
   }
   const List* list = as_list(subject);
   const auto range = resolve(in, from, to, step, static_cast<std::int64_t>(list->items.size()));
@@ -96,15 +102,21 @@ Val slice(Interpreter& in, const Val& subject, const Val& from, const Val& to, c
   return in.list(std::move(items), list->kind);
 }
 
+std::optional<std::int64_t> characters_in(Interpreter& in, const Text& text) {
+  const bool ascii = is_ascii(text.bytes());
+  constexpr std::size_t kDecodedPerStep = 8;
+  if (!in.charge_bytes(text.size()) || (!ascii && !in.charge(text.size() / kDecodedPerStep))) return std::nullopt;
+  return static_cast<std::int64_t>(ascii ? text.size() : utf8_count(text.bytes()));
+}
+
 Val character_at(Interpreter& in, const Text& text, std::int64_t index) {
-  if (!in.charge_bytes(text.size())) return Undefined{};
-  const std::string_view bytes = text.bytes();
-  const auto size = static_cast<std::int64_t>(utf8_count(bytes));
-  const std::int64_t wanted = index < 0 ? index + size : index;
-  if (wanted < 0 || wanted >= size) return undefined_val("str object has no element " + std::to_string(index));
-  std::size_t at = 0;
-  for (std::int64_t i = 0; i < wanted; ++i) at += first_char(bytes.substr(at)).length;
-  return string_val(text.slice(at, at + first_char(bytes.substr(at)).length));
+  const auto size = characters_in(in, text);
+  if (!size) return Undefined{};
+  const std::int64_t wanted = index < 0 ? index + *size : index;
+  if (wanted < 0 || wanted >= *size) return undefined_val("str object has no element " + std::to_string(index));
+  const bool ascii = static_cast<std::size_t>(*size) == text.size();
+  const std::size_t at = ascii ? static_cast<std::size_t>(wanted) : skip_characters(text, 0, wanted);
+  return string_val(text.slice(at, skip_characters(text, at, 1)));
 }
 
 std::vector<Val> characters_of(Interpreter& in, const Text& text) {

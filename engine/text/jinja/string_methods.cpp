@@ -83,7 +83,7 @@ Val split_by(Interpreter& in, const Text& text, std::string_view separator, std:
   std::size_t begin = 0, end = bytes.size();
   while ((most < 0 || static_cast<std::int64_t>(pieces.size()) < most) && in.charge()) {
     const std::size_t at =
-        from_right ? bytes.substr(begin, end - begin).rfind(separator) : find_bytes(bytes, separator, begin);
+        from_right ? rfind_bytes(bytes.substr(begin, end - begin), separator) : find_bytes(bytes, separator, begin);
     if (at == bytes.npos) break;
     if (from_right) {
       pieces.push_back(string_val(text.slice(at + separator.size(), end)));
@@ -126,7 +126,7 @@ Val partition(Interpreter& in, const Val& self, CallArgs& args) {
   if (separator->empty()) return in.fail("partition(): empty separator");
   const Text& text = self_text(self);
   const std::size_t at =
-      from_right ? text.bytes().rfind(separator->bytes()) : find_bytes(text.bytes(), separator->bytes());
+      from_right ? rfind_bytes(text.bytes(), separator->bytes()) : find_bytes(text.bytes(), separator->bytes());
   if (at == std::string::npos) {
     const Val empty = string_val("");
     return in.list(from_right ? std::vector<Val>{empty, empty, self} : std::vector<Val>{self, empty, empty},
@@ -280,7 +280,9 @@ bool is_alpha(char32_t c) { return category_of(c) == Category::letter; }
 bool is_decimal(char32_t c) { return category_of(c) == Category::decimal; }
 bool is_numeric(char32_t c) { return category_of(c) == Category::decimal || category_of(c) == Category::numeric; }
 bool is_alphanumeric(char32_t c) { return category_of(c) != Category::other; }
-bool is_ascii(char32_t c) { return c < 0x80; }
+bool is_ascii_text(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
 
 template <bool (*is)(std::string_view)>
 Val has_case(Interpreter& in, const Val& self, CallArgs& args) {
@@ -303,7 +305,7 @@ constexpr Row kRows[] = {
     {"format_map", format_map},
     {"isalnum", all_are<is_alphanumeric>},
     {"isalpha", all_are<is_alpha>},
-    {"isascii", all_are<is_ascii>},
+    {"isascii", has_case<is_ascii_text>},
     {"isdecimal", all_are<is_decimal>},
     {"isdigit", all_are<is_decimal>},
     {"isidentifier", has_case<is_identifier_text>},

@@ -24,9 +24,12 @@ struct Window {
 
 std::optional<Window> window(Interpreter& in, const Val& self, const Params& params) {
   const std::string_view text = std::get<Str>(self)->bytes();
-  if (!in.charge_bytes(text.size())) return std::nullopt;
+  const Text* part = as_text(*params[0]);
+  if (!in.charge_bytes(text.size() + (part ? 4 * part->size() : 0))) return std::nullopt;
   if (!params.some(1) && !params.some(2)) return Window{text, 0};
-  const auto size = static_cast<std::int64_t>(utf8_count(text));
+  const auto characters = characters_in(in, *std::get<Str>(self));
+  if (!characters) return std::nullopt;
+  const std::int64_t size = *characters;
   const auto bound = [&](std::size_t i, std::int64_t otherwise) {
     if (!params.some(i)) return otherwise;
     const auto given = as_integer(*params[i]);
@@ -52,9 +55,10 @@ std::optional<std::int64_t> position(Interpreter& in, const Val& self, CallArgs&
   const Text* part = part_of(in, params);
   const auto where = part ? window(in, self, params) : std::nullopt;
   if (!where) return std::nullopt;
-  const std::size_t at = last ? where->bytes.rfind(part->bytes()) : find_bytes(where->bytes, part->bytes());
+  const std::size_t at = last ? rfind_bytes(where->bytes, part->bytes()) : find_bytes(where->bytes, part->bytes());
   if (at == std::string_view::npos) return std::nullopt;
-  return where->begin + static_cast<std::int64_t>(utf8_count(where->bytes.substr(0, at)));
+  const auto before = characters_in(in, Text(std::string(where->bytes.substr(0, at)), true));
+  return before ? std::optional(where->begin + *before) : std::nullopt;
 }
 
 template <bool last>
@@ -76,8 +80,8 @@ Val count(Interpreter& in, const Val& self, CallArgs& args) {
   if (part->empty()) return static_cast<std::int64_t>(utf8_count(where->bytes)) + 1;
   std::int64_t n = 0;
   for (std::size_t at = 0; (at = find_bytes(where->bytes, part->bytes(), at)) != std::string_view::npos;
-       at += part->size())
-    ++n;
+       at += part->size(), ++n)
+    if (!in.charge()) break;
   return n;
 }
 

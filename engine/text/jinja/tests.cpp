@@ -71,7 +71,7 @@ bool sameas(Interpreter& in, const Val& subject, CallArgs& args) {
   if (!params.ok() || subject.index() != params[0]->index()) return false;
   if (const auto* list = std::get_if<ListPtr>(&subject)) return *list == std::get<ListPtr>(*params[0]);
   if (const auto* dict = std::get_if<DictPtr>(&subject)) return *dict == std::get<DictPtr>(*params[0]);
-  return equal(subject, *params[0]);
+  return in.equal(subject, *params[0]);
 }
 
 bool is_filter(Interpreter& in, const Val& subject, CallArgs& args) {

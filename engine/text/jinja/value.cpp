@@ -9,6 +9,12 @@ namespace {
 
 constexpr std::size_t kIndexedFrom = 9;  // entries
 
+std::uint64_t saturating_sum(std::uint64_t a, std::uint64_t b) { return a + b < a ? ~std::uint64_t{0} : a + b; }
+std::uint64_t saturating_product(std::uint64_t a, std::uint64_t b) {
+  std::uint64_t product = 0;
+  return __builtin_mul_overflow(a, b, &product) ? ~std::uint64_t{0} : product;
+}
+
 int sign_of(auto a, auto b) { return a < b ? -1 : b < a ? 1 : 0; }
 
 int compare_numbers(const Numeric& a, const Numeric& b) {
@@ -37,14 +43,28 @@ std::optional<int> compare_lists(const List& a, const List& b) {
 
 }  // namespace
 
-std::optional<std::size_t> Dict::place_of(const Val& key) const {
-  if (const Text* text = as_text(key); text && !places_.empty()) {
-    const auto it = places_.find(text->bytes());
-    return it == places_.end() ? std::nullopt : std::optional(it->second);
-  }
+std::optional<std::size_t> Dict::place_among_all(const Val& key) const {
   for (std::size_t i = 0; i < entries.size(); ++i)
     if (equal(entries[i].first, key)) return i;
   return std::nullopt;
+}
+
+std::optional<std::size_t> Dict::place_of(const Val& key) const {
+  if (!indexed_) return place_among_all(key);
+  if (const Text* text = as_text(key)) {
+    const auto it = places_.find(std::string_view(text->bytes()));
+    return it == places_.end() ? std::nullopt : std::optional(it->second);
+  }
+  const auto number = as_numeric(key);
+  if (!number) return others_ != 0 ? place_among_all(key) : std::nullopt;
+  for (auto [it, end] = number_places_.equal_range(number->real); it != end; ++it)
+    if (equal(entries[it->second].first, key)) return it->second;
+  return std::nullopt;
+}
+
+std::uint64_t Dict::cost_to_find(const Val& key) const {
+  if (indexed_ && (as_text(key) || as_numeric(key) || others_ == 0)) return cost_of(key);
+  return saturating_product(cost_of(key), entries.size() + 1);
 }
 
 const Val* Dict::find(const Val& key) const {
@@ -53,8 +73,8 @@ const Val* Dict::find(const Val& key) const {
 }
 
 const Val* Dict::find(std::string_view key) const {
-  if (!places_.empty()) {
-    const auto it = places_.find(std::string(key));
+  if (indexed_) {
+    const auto it = places_.find(key);
     return it == places_.end() ? nullptr : &entries[it->second].second;
   }
   for (const auto& [name, value] : entries)
@@ -65,15 +85,31 @@ const Val* Dict::find(std::string_view key) const {
 void Dict::set(Val key, Val value) {
   source = nullptr;
   depth = std::max({depth, 1 + depth_of(key), 1 + depth_of(value)});
+  cost = saturating_sum(cost, saturating_sum(cost_of(key), cost_of(value)));
   if (const auto place = place_of(key)) {
     entries[*place].second = std::move(value);
     return;
   }
   entries.emplace_back(std::move(key), std::move(value));
-  const std::size_t first = entries.size() == kIndexedFrom ? 0 : entries.size() - 1;
   if (entries.size() < kIndexedFrom) return;
-  for (std::size_t i = first; i < entries.size(); ++i)
-    if (const Text* text = as_text(entries[i].first)) places_.emplace(text->bytes(), i);
+  for (std::size_t i = indexed_ ? entries.size() - 1 : 0; i < entries.size(); ++i) {
+    const Val& name = entries[i].first;
+    if (const Text* text = as_text(name))
+      places_.emplace(text->bytes(), i);
+    else if (const auto number = as_numeric(name))
+      number_places_.emplace(number->real, i);
+    else
+      ++others_;
+  }
+  indexed_ = true;
+}
+
+std::uint64_t cost_of(const Val& v) {
+  constexpr std::size_t kBytesPerStep = 64;
+  if (const Text* text = as_text(v)) return 1 + text->size() / kBytesPerStep;
+  if (const List* list = as_list(v)) return list->cost;
+  if (const Dict* dict = as_dict(v)) return dict->cost;
+  return 1;
 }
 
 std::uint32_t depth_of(const Val& v) {
@@ -153,7 +189,7 @@ bool equal(const Val& a, const Val& b) {
   if (const auto x = as_numeric(a), y = as_numeric(b); x && y)
     return compare_numbers(*x, *y) == 0 && x->real == y->real;
   if (a.index() != b.index()) return false;
-  if (const Text* text = as_text(a)) return text->bytes() == as_text(b)->bytes();
+  if (const Text* text = as_text(a)) return text == as_text(b) || text->bytes() == as_text(b)->bytes();
   if (const List* list = as_list(a)) return list == as_list(b) || equal_lists(*list, *as_list(b));
   if (const Dict* dict = as_dict(a)) return dict == as_dict(b) || equal_dicts(*dict, *as_dict(b));
   if (const Object* object = as_object(a)) return object == as_object(b);

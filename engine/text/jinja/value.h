@@ -44,21 +44,33 @@ struct List {
   std::vector<Val> items;
   Kind kind = Kind::list;
   std::uint32_t depth = 1;  // containers in each other, this one included
+  std::uint64_t cost = 1;   // as cost_of()
 };
 
 // Insertion order; a repeated key keeps its place and takes the new value.
 struct Dict {
   std::vector<std::pair<Val, Val>> entries;
   std::uint32_t depth = 1;
-  Str source;  // as Value::Object::source; null: none
+  std::uint64_t cost = 1;  // as cost_of()
+  Str source;              // as Value::Object::source; null: none
 
   const Val* find(const Val& key) const;
   const Val* find(std::string_view key) const;
   void set(Val key, Val value);
+  std::uint64_t cost_to_find(const Val& key) const;  // steps at most
 
  private:
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
   std::optional<std::size_t> place_of(const Val& key) const;
-  std::unordered_map<std::string, std::size_t> places_;  // of string keys, once there are many
+  std::optional<std::size_t> place_among_all(const Val& key) const;
+  // Of string keys and of numbers by their value, once there are many entries.
+  std::unordered_map<std::string, std::size_t, Hash, std::equal_to<>> places_;
+  std::unordered_multimap<double, std::size_t> number_places_;
+  std::size_t others_ = 0;  // keys that are in neither
+  bool indexed_ = false;
 };
 
 inline Val string_val(Text text) { return std::make_shared<const Text>(std::move(text)); }
@@ -95,6 +107,9 @@ inline Object* as_object(const Val& v) {
   const ObjectPtr* o = std::get_if<ObjectPtr>(&v);
   return o ? o->get() : nullptr;
 }
+
+// Steps that comparing the value with an equal one takes: what it holds, counted as often as it is reached.
+std::uint64_t cost_of(const Val& v);
 
 // Containers in each other below and with `v`; 0 for what holds nothing.
 std::uint32_t depth_of(const Val& v);
