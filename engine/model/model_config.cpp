@@ -82,9 +82,13 @@ void read_window(ConfigReader& reader, const Architecture& architecture, ModelCo
     config.local_rope = read_local_rope(reader);
   } else if (window < config.context_tokens) {
     config.sliding_window = window;
-    if (architecture.windows_everywhere) return;
-    reader.fail(ErrorCode::unsupported, "attention.sliding_window",
-                "is shorter than the context; which layers it holds for is not in the file");
+    if (!architecture.windows_everywhere) {
+      reader.fail(ErrorCode::unsupported, "attention.sliding_window",
+                  "is shorter than the context; which layers it holds for is not in the file");
+    } else if (reader.file().tensor("rope_freqs.weight") != nullptr) {
+      reader.fail(ErrorCode::unsupported, "attention.sliding_window",
+                  "goes with rope_freqs.weight; this build divides frequencies of layers without a window only");
+    }
   }
 }
 

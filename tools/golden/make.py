@@ -205,10 +205,13 @@ def write_rope(writer, config):
         writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
         writer.add_rope_scaling_factor(rope["factor"])
         writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
-        if "attention_factor" in rope:
-            writer.add_rope_scaling_yarn_attn_factor(rope["attention_factor"])
-            writer.add_rope_scaling_yarn_beta_fast(rope["beta_fast"])
-            writer.add_rope_scaling_yarn_beta_slow(rope["beta_slow"])
+        for key, write in {
+            "attention_factor": writer.add_rope_scaling_yarn_attn_factor,
+            "beta_fast": writer.add_rope_scaling_yarn_beta_fast,
+            "beta_slow": writer.add_rope_scaling_yarn_beta_slow,
+        }.items():
+            if rope.get(key) is not None:
+                write(rope[key])
     elif rope["rope_type"] == "llama3":
         writer.add_tensor("rope_freqs.weight", np.array(list(llama3_divisors(config)), dtype=np.float32))
 

@@ -142,6 +142,8 @@ TEST(ModelFamilies, WindowsOfOtherArchitectures) {
   EXPECT_EQ(config_of(ModelFile().add(GgufBytes().key("llama.attention.sliding_window", 4).u32(4096))).sliding_window,
             0u);
   EXPECT_EQ(config_of(ModelFile().add(GgufBytes().key("llama.attention.sliding_window", 4).u32(0))).sliding_window, 0u);
+  EXPECT_THAT(error_with(GgufBytes().key("llama.attention.sliding_window", 4).u32(64), spec_of("Llama 3")),
+              HasSubstr("llama.attention.sliding_window goes with rope_freqs.weight"));
   EXPECT_THAT(error_with(GgufBytes().key("qwen2.attention.sliding_window", 4).u32(64), spec_of("Qwen2")),
               HasSubstr("qwen2.attention.sliding_window is shorter than the context; which layers"));
 }
