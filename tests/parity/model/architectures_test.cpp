@@ -64,7 +64,7 @@ std::vector<std::string> golden_names() {
 
 class ArchitectureParity : public ::testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(, ArchitectureParity, ::testing::ValuesIn(golden_names()),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& golden) { return golden.param; });
 
 // Through the backend, as an engine uses it.
 TEST_P(ArchitectureParity, ReferenceEqualsTransformers) {
