@@ -10,6 +10,9 @@ namespace {
 
 constexpr std::size_t kBasic = 0x10000;
 
+// A bound for the memory that a vocabulary takes; Gemma's 262,144 tokens merge in 514,906 ways.
+constexpr std::size_t kMergesMax = 1u << 23;
+
 std::size_t character_length(std::string_view text) {
   const std::size_t length = utf8_length(text);
   return length ? length : 1;
@@ -55,7 +58,7 @@ void cuts_of(std::string_view text, std::vector<Cut>& cuts) {
 
 bool is_mergeable(const TokenTable& table, TokenId id) {
   const TokenType type = table.type(id);
-  return !table.is_control(id) && type != TokenType::byte;
+  return !table.is_control(id) && type != TokenType::byte && table.text(id).size() <= kMatchedBytesMax;
 }
 
 SpmSymbols::SpmSymbols(const TokenTable& table)
@@ -107,7 +110,7 @@ TokenId SpmSymbols::intern(std::string_view character) {
   return place;
 }
 
-SpmSymbols SpmSymbols::by_scores(const TokenTable& table, const std::vector<float>& scores) {
+Result<SpmSymbols> SpmSymbols::by_scores(const TokenTable& table, const std::vector<float>& scores) {
   SpmSymbols symbols(table);
   std::vector<FoundMerge> found;
   std::vector<Cut> cuts;
@@ -132,6 +135,9 @@ SpmSymbols SpmSymbols::by_scores(const TokenTable& table, const std::vector<floa
       const TokenId right = half(text.substr(at), whole.without(head, powers[text.size() - at]), i + 2 == cuts.size());
       if (right != kNoToken) found.push_back({left, right, {rank, id}});
     }
+    if (found.size() > kMergesMax)
+      return error(ErrorCode::invalid_argument,
+                   "vocabulary: its tokens merge in more than " + std::to_string(kMergesMax) + " ways");
   }
   symbols.merges_ = table_of(found);
   return symbols;

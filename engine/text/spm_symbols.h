@@ -17,8 +17,9 @@ inline constexpr std::string_view kSpaceSymbol = "\xE2\x96\x81";  // U+2581, Sen
 // building.
 class SpmSymbols {
  public:
-  // All the ways in which two symbols make a token. The result with the higher score goes first; NaN goes last.
-  static SpmSymbols by_scores(const TokenTable& table, const std::vector<float>& scores);
+  // All the ways in which two symbols make a token. The result with the higher score goes first; NaN goes last. Errors:
+  // invalid_argument.
+  static Result<SpmSymbols> by_scores(const TokenTable& table, const std::vector<float>& scores);
   // Only the merges listed, "left right", best first. Errors: invalid_argument.
   static Result<SpmSymbols> by_list(const TokenTable& table, const std::vector<std::string>& merges);
 

@@ -208,7 +208,7 @@ Result<std::unique_ptr<Tokenizer>> load_spm_tokenizer(VocabularyData v) {
   auto table = TokenTable::build(v, bytes_of_token);
   if (!table) return table.error();
   const bool listed = v.model == "gemma4";
-  auto symbols = listed ? SpmSymbols::by_list(*table, v.merges) : Result(SpmSymbols::by_scores(*table, v.scores));
+  auto symbols = listed ? SpmSymbols::by_list(*table, v.merges) : SpmSymbols::by_scores(*table, v.scores);
   if (!symbols) return symbols.error();
   const Rules rules{v.add_space_prefix.value_or(!listed), has_control(*table, "[INST]"), v.remove_extra_spaces, listed};
   return std::unique_ptr<Tokenizer>(std::make_unique<SpmTokenizer>(v, std::move(*table), std::move(*symbols), rules));

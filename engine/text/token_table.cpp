@@ -36,8 +36,8 @@ constexpr std::string_view kEndTexts[] = {
     "[e~[",
 };
 
-// Longer ones are not looked for in texts: looking takes as long, at each place, as the tokens are.
-constexpr std::size_t kSpecialBytesMax = 1024;
+// Of all tokens that are matched as whole texts: a bound for the memory that it takes to find them.
+constexpr std::size_t kWholeBytesMax = 2u << 20;
 
 // A user-defined token is ordinary text with an id of its own and is matched in any text, as the original tokenizers
 // do; but what is written like a control token is taken for one, whatever its type says, lest a message could forge it.
@@ -76,10 +76,23 @@ Status check(const VocabularyData& v) {
   return Ok{};
 }
 
+Status check_whole_tokens(const VocabularyData& v) {
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < v.tokens.size(); ++i) {
+    const TokenType type = type_of(v, i);
+    const bool ordinary = type == TokenType::normal || type == TokenType::unused || type == TokenType::byte;
+    if (!ordinary && v.tokens[i].size() <= kMatchedBytesMax) bytes += v.tokens[i].size();
+  }
+  if (bytes <= kWholeBytesMax) return Ok{};
+  return error(ErrorCode::invalid_argument, "vocabulary: control and user-defined tokens of " + std::to_string(bytes) +
+                                                " bytes; at most " + std::to_string(kWholeBytesMax) + " are supported");
+}
+
 }  // namespace
 
 Result<TokenTable> TokenTable::build(const VocabularyData& v, BytesOf bytes_of) {
   if (auto status = check(v); !status) return status.error();
+  if (auto status = check_whole_tokens(v); !status) return status.error();
   TokenTable table(v.tokens.size());
   table.add_texts(v);
   table.add_kinds(v, bytes_of);
@@ -121,7 +134,7 @@ void TokenTable::add_kinds(const VocabularyData& v, BytesOf bytes_of) {
     kind.strips_after = v.strip_after_specials && kind.whole && has_stripped_tail(token);
     bytes_ += kind.control ? token : bytes_of(token, kind.type);
     byte_ends_.push_back(bytes_.size());
-    if (kind.whole && !token.empty() && token.size() <= kSpecialBytesMax)
+    if (kind.whole && !token.empty() && token.size() <= kMatchedBytesMax)
       specials_.add(token, static_cast<TokenId>(i), kind.control);
   }
 }

@@ -11,6 +11,10 @@
 
 namespace kvasir {
 
+// No longer token is looked for in texts, as a whole or as what merges make: looking takes as long as tokens are. The
+// longest of real vocabularies have some hundred bytes.
+inline constexpr std::size_t kMatchedBytesMax = 1024;
+
 // The tokens of a vocabulary and what each is: what all kinds of tokenizer have in common. Immutable after building;
 // any thread may use it.
 class TokenTable {

@@ -364,6 +364,29 @@ TEST(SpmTokenizer, BrokenVocabulariesAreRefused) {
   EXPECT_NE(refusal([](auto& v) { v.ends = {-1}; }).find("-1"), std::string::npos);
   EXPECT_NE(refusal([](auto& v) { v.model = "t5"; }).find("'t5'"), std::string::npos);
   EXPECT_EQ(refusal([](auto& v) { v.types.clear(); }), "accepted");
+  const auto many = [](TokenType type) {
+    return [type](auto& v) {
+      for (int i = 0; i < 4000; ++i) {
+        v.tokens.push_back(std::to_string(i) + std::string(800, 'y'));
+        v.scores.push_back(0);
+        v.types.push_back(type);
+      }
+    };
+  };
+  EXPECT_NE(refusal(many(TokenType::user_defined)).find("user-defined tokens of"), std::string::npos);
+  EXPECT_EQ(refusal(many(TokenType::normal)), "accepted");
+}
+
+TEST(SpmTokenizer, HugeTokensAreNotLookedFor) {
+  const Fixture f = changed([](auto& v) {
+    for (const std::size_t size : {1024, 1025, 2048}) {
+      v.tokens.push_back("<" + std::string(size - 1, 'x'));
+      v.scores.push_back(0);
+      v.types.push_back(TokenType::user_defined);
+    }
+  });
+  EXPECT_EQ(f.plain("<" + std::string(1023, 'x')).size(), 1u);
+  EXPECT_EQ(f.plain("<" + std::string(1030, 'x')).size(), 1 + 1 + 7u);  // the shorter one, the prefix, the rest
 }
 
 // Files of old have no token types: byte tokens are known by their text, special ones by their ids.
