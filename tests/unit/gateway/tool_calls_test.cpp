@@ -44,6 +44,8 @@ class ToolCallsTest : public ::testing::Test {
   // Every token is a byte, and each is a step of its own.
   std::string run(GenerationPlan p, const std::string& reply, FinishReason reason = FinishReason::stop) {
     const std::uint32_t n = p.n;
+    generation_.reset();
+    engine_->calls.clear();
     generation_ = std::make_unique<Generation>(std::move(p), metrics_);
     generation_->start([] {});
     std::string out;
@@ -173,7 +175,6 @@ TEST_F(ToolCallsTest, OnlyOneCallWhenTheyMustNotBeParallel) {
   for (const bool stream : {false, true}) {
     GenerationPlan p = plan(stream);
     p.reply.parallel_calls = false;
-    engine_->calls.clear();
     const std::string out = run(std::move(p), kCall + kCall);
     EXPECT_TRUE(engine_->calls[0].cancelled) << "nothing is generated for nobody";
     EXPECT_NE(out.find(R"("finish_reason":"tool_calls")"), std::string::npos);
@@ -244,7 +245,6 @@ TEST_F(ToolCallsTest, WholeCallsAreRemembered) {
   const Value choice = whole(kCall);
   const std::string id = *(*choice.find("message")->find("tool_calls")->as_array())[0].find("id")->as_string();
   EXPECT_EQ(memory_.arguments(Salt{}, id, "f"), R"({"a":1,  "b": "x"})");
-  engine_->calls.clear();
   const std::size_t before = memory_.bytes();
   run(plan(true), kBroken);
   EXPECT_EQ(memory_.bytes(), before);
