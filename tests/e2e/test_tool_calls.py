@@ -1,5 +1,5 @@
-"""Tool calls and reasoning through the official client. The default model's own template knows no tools, so a copy of it
-gets one that prints them, and earlier turns that show it what to write."""
+"""Tool calls and reasoning through the official client. The default model's own template knows no tools, so a copy of
+the file gets one that prints them, and earlier turns show the model what to write."""
 
 import json
 
