@@ -14,8 +14,10 @@ namespace kvasir {
 
 // Bounds of one rendering: a template is somebody's program.
 struct TemplateLimits {
-  std::uint64_t steps_max = 5'000'000;  // evaluated nodes
-  std::uint32_t depth_max = 200;        // nested expressions, calls and includes of one rendering or parse
+  // Evaluated nodes, for a conversation of few messages. Real templates look through all messages for each of them, so
+  // n messages add 20 n², but at most 20 times as much.
+  std::uint64_t steps_max = 5'000'000;
+  std::uint32_t depth_max = 200;  // nested expressions, calls and includes of one rendering or parse
   std::size_t output_bytes_max = 64u << 20;
 };
 

@@ -45,6 +45,7 @@ Interpreter::~Interpreter() {
 }
 
 Result<PromptText> Interpreter::render(const Value& variables) {
+  allow_for(variables);
   bind_functions();
   bind_variables(variables);
   TextBuilder out;
@@ -94,6 +95,15 @@ void Interpreter::bind_functions() {
   for (const std::string_view name :
        {"range", "dict", "namespace", "cycler", "joiner", "raise_exception", "strftime_now"})
     if (const Symbol* symbol = program_.symbols.find(name)) root_.set(*symbol, make_function(name));
+}
+
+// More steps for many messages, as TemplateLimits says.
+void Interpreter::allow_for(const Value& variables) {
+  constexpr std::uint64_t kFactor = 20, kManyMessages = 1u << 20;
+  const Value* messages = variables.find("messages");
+  const Value::Array* list = messages ? messages->as_array() : nullptr;
+  const std::uint64_t n = list ? std::min<std::uint64_t>(list->size(), kManyMessages) : 0;
+  limits_.steps_max += std::min(kFactor * n * n, kFactor * limits_.steps_max);
 }
 
 // Only what the template mentions. As in Transformers, tools and documents are none when there are none.

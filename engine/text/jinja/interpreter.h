@@ -111,11 +111,12 @@ class Interpreter {
  private:
   friend class Level;
   Val from_data(const Value& value, bool from_template, std::uint32_t depth);
+  void allow_for(const Value& variables);
   void bind_variables(const Value& variables);
   void bind_functions();
 
   const Program& program_;
-  const TemplateLimits limits_;
+  TemplateLimits limits_;
   const std::string now_;
   std::optional<Error> error_;
   std::uint64_t steps_ = 0;

@@ -144,5 +144,16 @@ TEST(JinjaLimits, NothingTakesLong) {
   }
 }
 
+TEST(JinjaLimits, ManyMessagesMayBeLookedThroughForEachOfThem) {
+  Value::Object variables;
+  variables.set("messages", Value::Array(400, "x"));
+  const auto compiled = ChatTemplate::compile(
+      "{% for m in messages %}{% for n in messages %}{% endfor %}{% endfor %}done", {.steps_max = 100'000});
+  ASSERT_TRUE(compiled.ok());
+  EXPECT_TRUE((*compiled)->render(variables, "2026-07-26T10:00:00").ok());
+  variables.set("messages", Value::Array(2000, "x"));
+  EXPECT_FALSE((*compiled)->render(variables, "2026-07-26T10:00:00").ok());
+}
+
 }  // namespace
 }  // namespace kvasir
