@@ -14,6 +14,9 @@
 namespace kvasir {
 namespace {
 
+// Of the renderings that find out about a template: a few words each, so far more than they take.
+constexpr TemplateLimits kProbeLimits{.steps_max = 100'000, .output_bytes_max = 1u << 20};
+
 Error in_file(const ModelEntry& entry, const Error& e) {
   return error(e.code, fmt::format("model '{}' ({}): {}", entry.name, entry.path, e.message), e.param);
 }
@@ -70,8 +73,10 @@ Status load_text(Model& model, const GgufFile& file) {
   Result<std::unique_ptr<ChatTemplate>> compiled = ChatTemplate::compile(*source);
   if (!compiled) return error(compiled.error().code, "chat template: " + compiled.error().message);
   model.chat_template = std::move(*compiled);
-  model.template_features = detect_template_features(*model.chat_template, model.bos_text, model.eos_text);
-  model.reply_format = detect_reply_format(*model.chat_template, *source, model.bos_text, model.eos_text);
+  const Result<std::unique_ptr<ChatTemplate>> probed = ChatTemplate::compile(*source, kProbeLimits);
+  if (!probed) return probed.error();
+  model.template_features = detect_template_features(**probed, model.bos_text, model.eos_text);
+  model.reply_format = detect_reply_format(**probed, *source, model.bos_text, model.eos_text);
   return Ok{};
 }
 
