@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/cpu/kernels.h"
 #include "engine/cpu/packed_matrix.h"
 #include "engine/kv_sizes.h"
 #include "engine/model/weights.h"
@@ -152,6 +153,15 @@ Report::Memory memory_of(const GgufFile& file, const ModelConfig& config, const 
   return memory;
 }
 
+// What the cpu backend's kernels cannot do though the reference backend can.
+void add_kernel_problems(const ModelConfig& config, Report& report) {
+  if (config.head_dim % 16 == 0 && config.head_dim <= cpu::kHeadDimMax) return;
+  report.problems.push_back(
+      fmt::format("the cpu backend needs a head dimension that is a multiple of 16 and at most {}, not {}; a "
+                  "configuration with backend: reference serves it, slowly",
+                  cpu::kHeadDimMax, config.head_dim));
+}
+
 void add_architecture(const GgufFile& file, const ReportOptions& options, Report& report) {
   const Result<ModelConfig> config = read_model_config(file);
   if (file.tensors().empty()) {
@@ -166,6 +176,7 @@ void add_architecture(const GgufFile& file, const ReportOptions& options, Report
     return;
   }
   report.architecture = describe_config(file, *config);
+  add_kernel_problems(*config, report);
   for (const KvFormat& format : kKvFormats) {
     if (format.served != KvServed::planned)
       report.memory.push_back(memory_of(file, *config, format, options.block_tokens));

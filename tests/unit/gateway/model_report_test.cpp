@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine/cpu/cpu_backends.h"
 #include "engine/kv_sizes.h"
 #include "gateway/json/json.h"
 #include "tests/support/temp_dir.h"
@@ -130,6 +131,20 @@ TEST(ModelReport, ListsEveryProblem) {
               ElementsAre("tensor blk.0.attn_q.weight and 1 more are Q2_K, which this build does not load",
                           HasSubstr("klingon"), HasSubstr("chat template: ")));
   EXPECT_FALSE(report.served());
+}
+
+TEST(ModelReport, HeadsThatTheKernelsCannotDoAreAProblem) {
+  testing::TinyModelSpec spec;
+  spec.head_dim = 24;
+  const File file(testing::tiny_model_bytes(spec));
+  EXPECT_THAT(describe_model(*file.gguf).problems,
+              ElementsAre(AllOf(HasSubstr("multiple of 16"), HasSubstr("not 24"), HasSubstr("backend: reference"))));
+  const auto config = read_model_config(*file.gguf);
+  ASSERT_TRUE(config.ok());
+  BackendOptions options;
+  options.threads = 1, options.pool_bytes = 1u << 20;
+  EXPECT_FALSE(make_cpu_backend(*file.gguf, *config, options).ok());
+  EXPECT_TRUE(make_reference_backend(*file.gguf, *config, options).ok());
 }
 
 TEST(ModelReport, AnotherFamilyIsNamed) {
