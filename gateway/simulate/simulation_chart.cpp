@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 
@@ -16,8 +17,11 @@ constexpr const char* kOptimumColour = "#222222";
 std::string escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    if (c == '<' || c == '>' || c == '&' || c == '"' || static_cast<unsigned char>(c) < ' ')
-      out += fmt::format("&#{};", c < ' ' ? '?' : c);
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < ' ')
+      out += '?';
+    else if (c == '<' || c == '>' || c == '&' || c == '"')
+      out += fmt::format("&#{};", byte);
     else
       out += c;
   }
@@ -86,7 +90,8 @@ class Panel {
       curve.name = to_string(row->policy);
       curve.colour = kColours[static_cast<std::size_t>(row->policy) % kColours.size()];
       curve.points.push_back({share_of(*row), row->totals.token_hit_ratio()});
-      optimum.points.push_back({share_of(*row), row->opt_token_hit_ratio});
+      if (row->policy == rows_.front()->policy)  // it is the same beside every policy
+        optimum.points.push_back({share_of(*row), row->opt_token_hit_ratio});
     }
     std::vector<Curve> all{optimum};
     for (auto& [policy, curve] : policies) all.push_back(std::move(curve));
