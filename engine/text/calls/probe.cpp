@@ -118,6 +118,14 @@ std::string TemplateProbe::plain() {
   return render(assistant).value_or("") + render(Value(), true).value_or("");
 }
 
+std::string TemplateProbe::content_lead() {
+  const auto asked = render(Value(), true);
+  const auto said = render(object({{"role", "assistant"}, {"content", kContent}}));
+  if (!asked || !said || !said->starts_with(*asked)) return {};
+  const std::string lead = said->substr(asked->size(), said->rfind(kContent) - std::min(asked->size(), said->size()));
+  return lead.find_first_not_of(" \n") == std::string::npos ? lead : std::string();
+}
+
 std::optional<CallNotation> TemplateProbe::calls() {
   for (const bool null_content : {false, true})
     for (const Arguments arguments : {Arguments::object, Arguments::text})

@@ -17,6 +17,7 @@ class TemplateProbe {
   std::optional<CallNotation> calls();
   // A turn with content alone, and how it is asked for.
   std::string plain();
+  std::string content_lead();  // white space between the two
   // What stands before and after an assistant's reasoning_content.
   std::optional<std::pair<std::string, std::string>> reasoning();
 

@@ -260,7 +260,7 @@ void ReplyParser::begin_value(std::string_view attributes) {
     type_ = tools_->type(name_, key_);
   std::string text = parameters_++ == 0 ? "{" : ", ";
   text += json_string(key_) + ": ";
-  if (type_ == ValueType::text) text += '"';
+  if (type_ == ValueType::text && !notation_->cdata) text += '"';
   arguments(text);
   value_.clear();
   at_value_start_ = notation_->value_lines;
@@ -271,12 +271,13 @@ void ReplyParser::begin_value(std::string_view attributes) {
 void ReplyParser::stream_value(std::size_t end) {
   std::string_view text = rest().substr(0, end);
   std::string escaped;
-  if (type_ == ValueType::text)
+  const bool streams = type_ == ValueType::text && !notation_->cdata;
+  if (streams)
     append_json_escaped(escaped, text);
   else
     value_ += text;
   take_raw(end);
-  if (type_ == ValueType::text && end > 0) arguments(escaped);
+  if (streams && end > 0) arguments(escaped);
 }
 
 ReplyParser::Step ReplyParser::in_value(bool at_end) {
@@ -301,6 +302,15 @@ ReplyParser::Step ReplyParser::in_value(bool at_end) {
 
 ReplyParser::Step ReplyParser::end_value() {
   state_ = State::parameter;
+  if (notation_->cdata) {
+    const std::string_view value = trimmed(value_);
+    constexpr std::string_view kOpen = "<![CDATA[", kClose = "]]>";
+    const bool wrapped = value.starts_with(kOpen) && value.ends_with(kClose);
+    arguments(wrapped ? json_string(value.substr(kOpen.size(), value.size() - kOpen.size() - kClose.size()))
+                      : value_as_json(value_, type_));
+    value_.clear();
+    return Step::again;
+  }
   if (type_ == ValueType::text) {
     arguments("\"");
     return Step::again;

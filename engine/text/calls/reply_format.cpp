@@ -281,6 +281,9 @@ ReplyFormat detect_reply_format(const ChatTemplate& chat_template, std::string_v
   }
   find_reasoning(format, probe, source);
   const std::string plain = probe.plain();
+  format.content_lead = probe.content_lead();
+  for (CallNotation& notation : format.calls)
+    notation.cdata = notation.body == Body::parameters && source.find("<![CDATA[") != std::string_view::npos;
   for (const std::string_view frame : kFrames)
     if (source.find(frame) != std::string_view::npos || plain.find(frame) != std::string::npos)
       format.hidden.emplace_back(frame);

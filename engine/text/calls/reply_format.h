@@ -39,6 +39,7 @@ struct CallNotation {
   std::string parameter_open, key_end, value_open, value_close;
   bool value_lines = false;  // a value stands on lines of its own: a line feed at its start and end is not part of it
   bool value_tree = false;   // arrays and objects are written as elements within elements (value_open is their mark)
+  bool cdata = false;        // values may stand in <![CDATA[ ]]>
   std::string quote;         // gemma: what stands around strings
   bool bare = false;         // an envelope without markers: only a reply (after its reasoning) that starts with it
 };
@@ -47,7 +48,8 @@ struct CallNotation {
 struct ReplyFormat {
   std::string reasoning_open, reasoning_close;  // empty: no reasoning
   std::vector<CallNotation> calls;
-  Markers hidden;  // frames around content: `<|START_RESPONSE|>`
+  std::string content_lead;  // white space that the template prints between the turn's opening and the content
+  Markers hidden;            // frames around content: `<|START_RESPONSE|>`
   // A reply of several messages: each has a header that ends with channel_end and says whether it is reasoning
   // ("analysis", "to=self"), a call ("to=functions.NAME", with JSON after it) or content; channel_start is before each
   // but the first. Empty: no such thing.

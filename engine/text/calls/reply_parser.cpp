@@ -126,6 +126,7 @@ ReplyParser::Step ReplyParser::step(bool at_end) {
 
 void ReplyParser::emit(Kind kind, std::string_view text) {
   if (text.empty()) return;
+  at_start_ = false;
   if (merges(kind) && !events_.empty() && events_.back().kind == kind)
     events_.back().text += text;
   else
@@ -134,6 +135,11 @@ void ReplyParser::emit(Kind kind, std::string_view text) {
 
 void ReplyParser::flush_spaces() {
   std::string_view spaces = spaces_;
+  if (at_start_ && spaces.starts_with(format_->content_lead)) {
+    emit(Kind::hidden, spaces.substr(0, format_->content_lead.size()));
+    spaces.remove_prefix(format_->content_lead.size());
+  }
+  at_start_ = false;
   if (after_markers_) {
     const std::size_t lines = std::min(spaces.find_first_not_of("\r\n"), spaces.size());
     emit(Kind::hidden, spaces.substr(0, lines));

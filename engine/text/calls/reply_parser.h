@@ -136,6 +136,7 @@ class ReplyParser {
   bool fresh_ = true;           // no content since the reply, a reasoning or a call began: reasoning may start here
   bool after_markers_ = false;  // spaces_ follow a marker, so they belong to it
   bool any_call_ = false;
+  bool at_start_ = true;  // nothing of the reply was given yet but white space
   std::vector<ReplyEvent> events_;
 
   // The call that is being read.

@@ -224,6 +224,23 @@ TEST(ReplyParser, ElementsThatBreak) {
             "<tool_call><function=nobody></function></tool_call>");
 }
 
+TEST(ReplyParser, ElementsInCdata) {
+  ReplyFormat format = coder();
+  format.calls[0].cdata = true;
+  const std::string text =
+      "<tool_call><function=get_weather><parameter=city><![CDATA[a < \"b\"\n]]></parameter>"
+      "<parameter=days>3</parameter></function></tool_call>";
+  EXPECT_EQ(parse(format, text).calls, (Calls{{"get_weather", R"({"city": "a < \"b\"\n", "days": 3})"}}));
+}
+
+TEST(ReplyParser, WhiteSpaceThatTheTemplatePrintsBeforeTheContent) {
+  ReplyFormat format = qwen();
+  format.content_lead = " ";
+  EXPECT_EQ(parse(format, " Hello.").content, "Hello.");
+  EXPECT_EQ(parse(format, "  Hello.").content, " Hello.");
+  EXPECT_EQ(parse(format, "Hello.").content, "Hello.");
+}
+
 TEST(ReplyParser, LongestMarkCounts) {
   ReplyFormat format = qwen();
   format.hidden = {"<a>", "<a><b>"};
