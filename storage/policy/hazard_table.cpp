@@ -84,15 +84,18 @@ void HazardTable::refresh(ClassId at) {
   if (at != 0) refresh(parents_[at]);
   refresh_hazard(at);
   c.version = version_;
-  std::array<double, kBuckets> chance;  // of a use within a bucket
-  for (std::uint32_t k = 0; k < kBuckets; ++k) chance[k] = -std::expm1(-c.hazard[k] * width(k));
+  std::array<double, kBuckets> chance, kept;  // of a use within a bucket, and the seconds until it or the border
+  for (std::uint32_t k = 0; k < kBuckets; ++k) {
+    chance[k] = -std::expm1(-c.hazard[k] * width(k));
+    kept[k] = chance[k] / c.hazard[k];
+  }
   for (std::uint32_t k = 0; k < kBuckets; ++k) {
     double used = 0, seconds = 0, idle = 1, best = 0;
     for (std::uint32_t j = k; j < kBuckets; ++j) {
       used += idle * chance[j];
-      seconds += idle * chance[j] / c.hazard[j];
+      seconds += idle * kept[j];
       idle *= 1 - chance[j];
-      best = std::max(best, used / seconds);
+      if (used > best * seconds) best = used / seconds;
     }
     c.value[k] = best;
   }
