@@ -113,6 +113,7 @@ std::span<const PreKind> pre_kinds() {
         {GPT4O(CONTRACTIONS "?", "\\p{N}")}},
        true},
       {"tiny_aya cohere2moe", {kThreesOfWord, kGpt4o}},
+      // Its own cuts lie before groups of three only: a digit stays with a numeral that is none ("12½"). Not so here.
       {"superbpe", {kDigits, {"(?<!\\p{Nd})\\p{Nd}++", true}}},
       {"deepseek-v3 hunyuan-dense joyai-llm hy_v4", {kNumbers, kChineseJapanese, kDeepseek3}},
       {"spark2_5",
