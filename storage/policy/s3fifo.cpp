@@ -15,13 +15,21 @@ S3FifoPolicy::S3FifoPolicy(std::uint32_t capacity_blocks) : capacity_(capacity_b
 
 void S3FifoPolicy::used(PrefixNode& node, const BlockUse&) {
   if (node.host) return used_again(node.policy);
+  if (node.policy.order == 0) enter(node);  // else used already, on its way into the pool
+}
+
+void S3FifoPolicy::enter(PrefixNode& node) {
   PolicyState& state = node.policy;
-  if (state.order == 0) {  // else used already, on its way into the pool
-    state.queue = ghosts_.contains(node.key) ? kMain : kSmall;
-    small_blocks_ += state.queue == kSmall;
-  }
+  state.queue = ghosts_.contains(node.key) ? kMain : kSmall;
+  small_blocks_ += state.queue == kSmall;
   state.order = ++clock_;
   state.uses = 0;
+}
+
+// A read from disk may bring a block back that was evicted since its last use.
+void S3FifoPolicy::evictable(PrefixNode& node) {
+  if (node.policy.order == 0) enter(node);
+  queues_[node.policy.queue].insert(&node);
 }
 
 void S3FifoPolicy::used_again(PolicyState& state) {

@@ -22,7 +22,7 @@ class S3FifoPolicy final : public EvictionPolicy {
   explicit S3FifoPolicy(std::uint32_t capacity_blocks);
 
   void used(PrefixNode& node, const BlockUse& use) override;
-  void evictable(PrefixNode& node) override { queues_[node.policy.queue].insert(&node); }
+  void evictable(PrefixNode& node) override;
   void kept(PrefixNode& node) override;
   void evicted(PrefixNode& node) override;
   void forgotten(PrefixNode& node) override { evicted(node); }  // also what was used and never came
@@ -36,6 +36,7 @@ class S3FifoPolicy final : public EvictionPolicy {
     bool operator()(const PrefixNode* a, const PrefixNode* b) const { return a->policy.order < b->policy.order; }
   };
 
+  void enter(PrefixNode& node);
   void used_again(PolicyState& state);
   void remember(const BlockKey& key);
 

@@ -244,7 +244,9 @@ TEST(SimulatorReference, TheOptimumIsTheBestOfAllChoices) {
       ASSERT_EQ(replay_optimum(trace, capacity, Regime::unpinned).hit_blocks, EveryChoice(trace, capacity).best())
           << capacity;
   }
-  if (seeds(2).size() > 1) EXPECT_GT(cases, 500u);  // not one seed alone
+  if (seeds(2).size() > 1) {  // not one seed alone
+    EXPECT_GT(cases, 500u);
+  }
 }
 
 TEST(SimulatorReference, NoPolicyBeatsTheOptimum) {
