@@ -146,7 +146,7 @@ void read_cache(Section& section, CacheConfig& cache) {
   std::string block_tokens = std::to_string(cache.block_tokens);
   section.choice("block_tokens", block_tokens, {"16", "32", "64", "128"});
   cache.block_tokens = static_cast<std::uint32_t>(*parse_count(block_tokens));
-  section.choice("policy", cache.policy, {"lru"});
+  section.choice("policy", cache.policy, {"lru", "s3fifo", "value"});
   section.secret("secret", cache.secret);
   section.flag("share_numerics", cache.share_numerics);
   section.section("tiers", [&](Section& tiers) { read_tiers(tiers, cache); });

@@ -53,7 +53,7 @@ struct DiskTierSection {
 
 struct CacheConfig {
   std::uint32_t block_tokens = 32;  // 16 | 32 | 64 | 128
-  std::string policy = "lru";       // lru
+  std::string policy = "value";     // lru | s3fifo | value
   std::string secret;               // ${ENV} or file:PATH; empty: made once and kept in the disk tier's folder
   bool share_numerics = false;
   HostTierConfig host;   // cache.tiers.host

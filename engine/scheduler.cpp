@@ -14,6 +14,20 @@ void insert_by_admission(std::vector<Sequence*>& set, Sequence& sequence) {
   set.insert(std::find_if(set.begin(), set.end(), later), &sequence);
 }
 
+// A stop may be the end of a turn or a tool call; only the gateway knows which.
+RequestEnd request_end(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::stop:
+      return RequestEnd::unknown;
+    case FinishReason::length:
+      return RequestEnd::length;
+    case FinishReason::cancelled:
+    case FinishReason::failed:
+      return RequestEnd::cancelled;
+  }
+  KVASIR_ASSERT(false);
+}
+
 EngineConfig checked(EngineConfig config) {
   KVASIR_ASSERT(config.step_tokens_max > 0 && config.running_max > 0);
   config.running_max = std::min(config.running_max, config.step_tokens_max);
@@ -346,7 +360,7 @@ bool Scheduler::make_room(Sequence& sequence, TimePoint now) {
 
 void Scheduler::preempt(Sequence& sequence) {
   ++counters_.preemptions;
-  leave(sequence);
+  leave(sequence, {});
   sequence.state = Sequence::State::waiting;
   sequence.prefix_expected.reset();
   sequence.claims_seen = 0;
@@ -429,7 +443,7 @@ std::optional<TimePoint> Scheduler::next_deadline() const {
   return next;
 }
 
-void Scheduler::leave(Sequence& sequence) {
+void Scheduler::leave(Sequence& sequence, const RequestOutcome& outcome) {
   switch (sequence.state) {
     case Sequence::State::waiting:
       waiting_.remove(sequence);
@@ -443,12 +457,13 @@ void Scheduler::leave(Sequence& sequence) {
       break;
   }
   claims_.release(sequence.id(), sequence.prompt_keys());
+  cache_.end_request(sequence.held_by(), outcome);
   sequence.release_blocks();
 }
 
 void Scheduler::finish(Sequence& sequence, Ending ending, TimePoint now) {
   sequence.commit_tail(cache_);
-  leave(sequence);
+  leave(sequence, {request_end(ending.reason), sequence.generated()});
   FinishInfo info;
   info.reason = ending.reason;
   info.message = std::move(ending.message);

@@ -114,7 +114,8 @@ class Scheduler {
   void take_token(Sequence& sequence, const SampledToken& token, TimePoint now);
   void end(Sequence& sequence, Ending ending, TimePoint now);
   void finish(Sequence& sequence, Ending ending, TimePoint now);
-  void leave(Sequence& sequence);  // out of the queue or set it is in, blocks and claims given back
+  // Out of the queue or set it is in, blocks and claims given back.
+  void leave(Sequence& sequence, const RequestOutcome& outcome);
 
   EngineConfig config_;
   PrefixCache& cache_;

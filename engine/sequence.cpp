@@ -25,6 +25,7 @@ void Sequence::hold(PrefixHold prefix) {
   KVASIR_ASSERT(prefix.tokens() == prefix.blocks.size() * block_tokens_ + prefix.partial_tokens);
   computed_ = prefix.tokens();
   computed_once_ = std::max(computed_once_, computed_);
+  held_by_ = prefix.request;
   blocks_ = std::move(prefix.blocks);
   KVASIR_ASSERT(blocks_.size() <= keys_.size());
   if (prefix.partial) fills_.push_back(std::move(*prefix.partial));
@@ -36,6 +37,7 @@ void Sequence::release_blocks() {
   KVASIR_ASSERT(!in_step);
   fills_.clear();
   while (!blocks_.empty()) blocks_.pop_back();  // leaves first
+  held_by_ = {};
   computed_ = 0;
 }
 
@@ -72,7 +74,7 @@ void Sequence::commit_full_blocks(PrefixCache& cache, TimePoint now) {
     BlockKey key;
     blocks_.push_back(cache.commit_block(std::move(fills_[taken]), parent,
                                          salt_of_block(request_.salts, first, block_tokens_),
-                                         std::span(ids_).subspan(first, block_tokens_), &key, now));
+                                         std::span(ids_).subspan(first, block_tokens_), &key, now, held_by_));
     if (block == keys_.size()) keys_.push_back(key);
     KVASIR_ASSERT(keys_[block] == key);
   }

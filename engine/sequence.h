@@ -59,6 +59,9 @@ class Sequence {
   // Publishes the filled blocks, in order.
   void commit_full_blocks(PrefixCache& cache, TimePoint now);
 
+  // The acquisition that it holds blocks by; none while it holds none.
+  AcquireId held_by() const { return held_by_; }
+
   // Gives the cache the block that is filled in part, and with it the exact end of this sequence.
   void commit_tail(PrefixCache& cache);
 
@@ -91,6 +94,7 @@ class Sequence {
   std::uint32_t tokens_max_;
   std::uint32_t prompt_tokens_;
   std::vector<TokenId> ids_;
+  AcquireId held_by_{};
   std::vector<BlockLease> blocks_;
   std::vector<BlockFill> fills_;
   std::uint32_t computed_ = 0;

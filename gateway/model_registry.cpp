@@ -50,6 +50,7 @@ EngineConfig engine_config(const ModelEntry& entry, const Config& all) {
 PrefixCacheConfig cache_config(const CacheConfig& cache) {
   PrefixCacheConfig config;
   config.block_tokens = cache.block_tokens;
+  config.policy = policy_kind(cache.policy).value();  // one of them, as the configuration was checked
   config.write_policy = cache.disk.write == "on_reuse" ? WritePolicy::on_reuse : WritePolicy::on_commit;
   return config;
 }

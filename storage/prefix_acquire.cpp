@@ -180,6 +180,7 @@ void PrefixCache::Impl::abandon(AcquireId id) {
   KVASIR_ASSERT(found != acquisitions_.end());
   truncate(id, found->second, 0);
   acquisitions_.erase(found);
+  end_request(id, {.end = RequestEnd::cancelled});
 }
 
 void PrefixCache::Impl::truncate(AcquireId id, Acquisition& acquisition, std::size_t entries_kept) {

@@ -106,8 +106,8 @@ void PrefixCache::Impl::note_unleased() {
   }
 }
 
-void PrefixCache::Impl::end_request(AcquireId request, const RequestOutcome& outcome, TimePoint now) {
-  index_.policy().request_ends(request_of(request), outcome, now);
+void PrefixCache::Impl::end_request(AcquireId request, const RequestOutcome& outcome) {
+  index_.policy().request_ends(request_of(request), outcome, TimePoint::min());
 }
 
 // Every cached block can be had: its resident descendants are cached too, or leased by copies that can be detached.
@@ -188,8 +188,8 @@ BlockLease PrefixCache::commit_block(BlockFill fill, const BlockKey& parent, con
 void PrefixCache::commit_tail(BlockFill fill, const BlockKey& parent, const Salt& salt, std::span<const TokenId> ids) {
   impl_->commit_tail(std::move(fill), parent, {salt, ids});
 }
-void PrefixCache::end_request(AcquireId request, const RequestOutcome& outcome, TimePoint now) {
-  impl_->end_request(request, outcome, now);
+void PrefixCache::end_request(AcquireId request, const RequestOutcome& outcome) {
+  impl_->end_request(request, outcome);
 }
 std::uint32_t PrefixCache::available_blocks() const { return impl_->available_blocks(); }
 std::uint32_t PrefixCache::transient_blocks() const { return impl_->transient_blocks(); }

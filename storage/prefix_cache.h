@@ -131,9 +131,9 @@ class PrefixCache {
   // already.
   void commit_tail(BlockFill fill, const BlockKey& parent, const Salt& salt, std::span<const TokenId> ids);
 
-  // Tells the eviction policy how a request ended; once for each acquisition that was taken or abandoned, where known.
-  // Later than its blocks were released is fine.
-  void end_request(AcquireId request, const RequestOutcome& outcome, TimePoint now);
+  // Tells the eviction policy how a request ended whose hold was taken; abandon() tells by itself. Without an
+  // acquisition it does nothing.
+  void end_request(AcquireId request, const RequestOutcome& outcome);
 
   // Blocks that prepare() could hand out now: free + evictable.
   std::uint32_t available_blocks() const;

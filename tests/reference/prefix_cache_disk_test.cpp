@@ -93,6 +93,7 @@ class DiskRun {
     config.cache.loads_inflight_max = 1 + static_cast<std::uint32_t>(prng_.below(8));
     config.cache.writes_inflight_max = 1 + static_cast<std::uint32_t>(prng_.below(8));
     config.seed = seed;
+    config.cache.policy = kPolicyKinds[seed % std::size(kPolicyKinds)];
     return config;
   }
 

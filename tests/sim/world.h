@@ -128,6 +128,7 @@ inline WorldConfig WorldConfig::draw(Prng& prng) {
   config.gone_percent = sometimes(below(20));
   config.stop_percent = sometimes(below(50));
   if (prng.chance(50)) config.step_ends_percent = 20 + below(80);
+  config.cache.policy = kPolicyKinds[prng.below(std::size(kPolicyKinds))];
   return config;
 }
 

@@ -98,7 +98,7 @@ TEST(LoadConfig, AllProblemsAtOnceInTheOrderOfTheFile) {
       "  body_bytes: 10MB\n"
       "surprise: 1\n");
   EXPECT_THAT(problems, HasSubstr("f.yaml:1: listen: 'nowhere' is no address"));
-  EXPECT_THAT(problems, HasSubstr("f.yaml:2: cache.policy: 'magic' is not known (allowed: lru)"));
+  EXPECT_THAT(problems, HasSubstr("f.yaml:2: cache.policy: 'magic' is not known (allowed: lru, s3fifo, value)"));
   EXPECT_THAT(problems, HasSubstr("f.yaml:2: cache.block_tokens: '33' is not known (allowed: 16, 32, 64, 128)"));
   EXPECT_THAT(problems, HasSubstr("f.yaml:4: limits.threads: 'many' is not allowed (allowed: a whole number from 0 "));
   EXPECT_THAT(problems,
@@ -156,7 +156,7 @@ INSTANTIATE_TEST_SUITE_P(
                       BadCase{"cache: {tiers: {disk: {capacity: 1MiB}}}\n", "from 64MiB to"},
                       BadCase{"cache: {tiers: {disk: {codec: fp8}}}\n", "'fp8' is not known (allowed: exact)"},
                       BadCase{"cache: {tiers: {tape: {}}}\n", "cache.tiers.tape: unknown key"},
-                      BadCase{"cache: {policy: value}\n", "'value' is not known (allowed: lru)"},
+                      BadCase{"cache: {policy: fifo}\n", "'fifo' is not known (allowed: lru, s3fifo, value)"},
                       BadCase{"limits: {itl_target: 2}\n", "limits.itl_target: '2' is no latency (allowed: 1x to"},
                       BadCase{"limits: {itl_target: 0.5x}\n", "'0.5x' is no latency"},
                       BadCase{"limits: {itl_target: nanx}\n", "'nanx' is no latency"},
