@@ -96,7 +96,7 @@ TierCapacities tiers_of(const std::vector<std::string>& texts, std::uint64_t blo
     const std::string name = text.substr(0, text.find('='));
     if (name == text || (name != "host" && name != "disk"))
       stop(fmt::format("--tier '{}' is not host=SIZE or disk=SIZE", text));
-    const std::uint64_t blocks = blocks_in("--tier", text.substr(name.size() + 1), block_bytes);
+    const std::uint64_t blocks = blocks_in("--tier " + name, text.substr(name.size() + 1), block_bytes);
     (name == "host" ? tiers.host : tiers.disk) =
         static_cast<std::uint32_t>(std::min<std::uint64_t>(blocks, UINT32_MAX));
   }
