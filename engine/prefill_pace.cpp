@@ -5,7 +5,7 @@
 namespace kvasir {
 namespace {
 
-constexpr std::uint32_t kTokensLeast = 4;  // beside decodes, whatever the target
+constexpr std::uint32_t kTokensLeast = 2;  // beside decodes, whatever the target
 constexpr std::uint32_t kTokensFirst = 8;  // before anything is known
 constexpr std::uint32_t kDecodeStepsFirst = 3, kDecodeStepEvery = 64;
 constexpr double kReachKept = 0.9;

@@ -134,7 +134,7 @@ TEST(PrefillPace, ATimeIsATargetToo) {
 
 TEST(PrefillPace, NeverNothingForLong) {
   const PrefillPace pace = learned({.time = std::chrono::milliseconds(1)});
-  EXPECT_EQ(pace.budget(load_of(4, 100), 0), 4u);
+  EXPECT_EQ(pace.budget(load_of(4, 100), 0), 2u);
 }
 
 TEST(PrefillPace, NeverMoreThanTheStepHolds) {
