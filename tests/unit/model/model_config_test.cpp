@@ -20,7 +20,8 @@ using testing::TinyType;
 TEST(ModelConfig, ReadsATinyModel) {
   TinyModelSpec spec;
   spec.rope_base = 50000.0f;
-  const auto file = ModelFile(spec).parse();
+  const ModelFile model(spec);
+  const auto file = model.parse();
   const auto config = read_model_config(*file);
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->architecture, "llama");
@@ -44,7 +45,8 @@ TEST(ModelConfig, ReadsATinyModel) {
 TEST(ModelConfig, AnOutputMatrixOfItsOwn) {
   TinyModelSpec spec;
   spec.tied_output = false;
-  const auto file = ModelFile(spec).parse();
+  const ModelFile model(spec);
+  const auto file = model.parse();
   const auto config = read_model_config(*file);
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_FALSE(config->tied_output);
@@ -151,7 +153,8 @@ TEST(ModelConfig, NamesTensorsThatDoNotFit) {
 }
 
 TEST(Vocabulary, ReadsTokensAndSpecials) {
-  const auto file = ModelFile().parse();
+  const ModelFile model;
+  const auto file = model.parse();
   const auto vocabulary = read_vocabulary(*file);
   ASSERT_TRUE(vocabulary) << vocabulary.error().message;
   EXPECT_EQ(vocabulary->model, "gpt2");

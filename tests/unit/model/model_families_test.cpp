@@ -38,7 +38,8 @@ TEST(ModelFamilies, ReadsEveryFamily) {
 
 TEST(ModelFamilies, TensorsOfAFamilyAreThereOrNull) {
   for (const testing::TinyFamily& family : testing::tiny_families()) {
-    const auto file = ModelFile(family.spec).parse();
+    const ModelFile model(family.spec);
+    const auto file = model.parse();
     const ModelConfig config = *read_model_config(*file);
     const auto tensors = find_tensors(*file, config);
     ASSERT_TRUE(tensors) << family.name;

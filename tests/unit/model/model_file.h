@@ -53,11 +53,13 @@ class ModelFile {
     return overwrite(static_cast<std::size_t>(end - bytes_.data()) - sizeof value, as_text(value));
   }
 
-  std::unique_ptr<GgufFile> parse() const {
+  // The file reads the bytes of this object.
+  std::unique_ptr<GgufFile> parse() const& {
     auto file = GgufFile::parse(std::as_bytes(std::span(bytes_)));
     KVASIR_ASSERT(file.ok());
     return std::move(*file);
   }
+  std::unique_ptr<GgufFile> parse() && = delete;
   std::string config_error() const {
     const auto config = read_model_config(*parse());
     return config ? "(no error)" : config.error().message;
