@@ -121,13 +121,15 @@ using YardstickKey = std::pair<const Trace*, std::uint32_t>;
 // The pool's own: what a disk adds is not in it.
 void measure(std::map<YardstickKey, Yardstick>& yardsticks, Regime regime, std::uint32_t threads, Counter& counter) {
   std::vector<std::function<void()>> jobs;
-  for (auto& [key, yardstick] : yardsticks) {
-    const auto [trace, capacity] = key;
-    jobs.push_back([trace = trace, capacity = capacity, regime, &yardstick, &counter] {
-      yardstick.opt = replay_optimum(*trace, capacity, regime, counter.of_replay()).token_hit_ratio();
+  for (auto& entry : yardsticks) {
+    const Trace& trace = *entry.first.first;
+    const std::uint32_t capacity = entry.first.second;
+    Yardstick& yardstick = entry.second;
+    jobs.push_back([&trace, capacity, regime, &yardstick, &counter] {
+      yardstick.opt = replay_optimum(trace, capacity, regime, counter.of_replay()).token_hit_ratio();
     });
-    jobs.push_back([trace = trace, capacity = capacity, regime, &yardstick, &counter] {
-      yardstick.lru = replay(*trace, PolicyKind::lru, capacity, regime, counter.of_replay()).token_hit_ratio();
+    jobs.push_back([&trace, capacity, regime, &yardstick, &counter] {
+      yardstick.lru = replay(trace, PolicyKind::lru, capacity, regime, counter.of_replay()).token_hit_ratio();
     });
   }
   run_all(jobs, threads);
