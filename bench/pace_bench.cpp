@@ -4,7 +4,8 @@
 //   pace_bench --model FILE [--targets 1.5 2 ...] [--streams N] [--prompt TOKENS] [--rounds N] [--json]
 //
 // Rounds alternate between the targets, so that a machine that changes its speed does so for all of them. A round:
-// the prompt alone; streams alone; another such prompt among the streams. Every prompt is new to the cache.
+// the prompt alone; streams alone; another such prompt among the streams; streams alone. Every prompt is new to the
+// cache.
 #include <cstdint>
 #include <cstdio>
 #include <string>
@@ -26,7 +27,7 @@ struct Options {
 };
 
 constexpr std::uint32_t kStreamPrompt = 64;
-constexpr std::size_t kUndisturbedTokens = 100;  // of each stream, before the prompt arrives
+constexpr std::size_t kUndisturbedTokens = 100;  // of each stream, before the prompt arrives and after it
 constexpr std::uint32_t kOutputMax = 3000;
 
 struct Round {
@@ -49,9 +50,15 @@ class Pace {
     const TimePoint disturbed = Clock::now();
     round.prefill = prefill(seed * 10 + 1);
     const TimePoint over = Clock::now();
+    for (const Asked& stream : streams)
+      stream.listener->wait_tokens(stream.listener->times().size() + kUndisturbedTokens);
+    const TimePoint end = Clock::now();
     for (const Asked& stream : streams) rig_.engine().cancel(stream.id);
     for (const Asked& stream : streams) stream.listener->wait_finished();
-    const std::vector<double> alone = gaps(streams, {}, disturbed), among = gaps(streams, disturbed, over);
+    // Undisturbed before and after, since a step takes longer with longer streams.
+    std::vector<double> alone = gaps(streams, {}, disturbed);
+    const std::vector<double> among = gaps(streams, disturbed, over), after = gaps(streams, over, end);
+    alone.insert(alone.end(), after.begin(), after.end());
     round.p50_alone = quantile(alone, 0.5);
     round.p99_alone = quantile(alone, 0.99);
     round.p50 = quantile(among, 0.5);
