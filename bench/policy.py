@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""bench/run policy: token hits of the eviction policies on real traces, with the optimum and how much of the gap between
-LRU and the optimum each closes; without pins as in the tiers below the pool, and with pins as in the pool."""
+"""bench/run policy: token hits of the eviction policies on real traces, with the optimum and how much of the gap
+between LRU and the optimum each closes; without pins as in the tiers below the pool, and with pins as in the pool."""
 
 import argparse
 import os
@@ -32,7 +32,8 @@ def behind_lru(row):
 
 
 def table(rows, regime):
-    print(f"\n{regime}: token hits in %, and of the gap between LRU and the optimum what is closed (where it is 0.3 points)")
+    print(f"\n{regime}: token hits in %, and of the gap between LRU and the optimum what is closed "
+          "(where it is 0.3 points)")
     print(f"{'trace':<22} {'capacity':>8}" + "".join(f"{policy:>16}" for policy in POLICIES) + f"{'optimum':>9}")
     cells = {}
     for row in rows:
@@ -41,11 +42,13 @@ def table(rows, regime):
         line = f"{trace:<22} {100 * row[0]['capacity_share']:>6.1f} %"
         for one in row:
             closed = one["lru_gap_closed"]
-            line += f"{100 * one['token_hit_ratio']:>8.2f}" + (f" {100 * closed:>5.0f} %" if closed is not None else "       -")
+            line += f"{100 * one['token_hit_ratio']:>8.2f}"
+            line += f" {100 * closed:>5.0f} %" if closed is not None else "       -"
         print(line + f"{100 * row[0]['opt_token_hit_ratio']:>9.2f}")
     for policy in POLICIES:
         worst = min((behind_lru(row) for row in rows if row["policy"] == policy))
-        print(f"{policy}: {100 * gap(rows, policy):.1f} % of the gap on average; its worst cell is {100 * worst:+.2f} % "
+        print(f"{policy}: {100 * gap(rows, policy):.1f} % of the gap on average; "
+              f"its worst cell is {100 * worst:+.2f} % "
               "of LRU's hits")
 
 

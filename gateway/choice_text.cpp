@@ -34,7 +34,7 @@ std::string make_call_id(std::uint64_t seed, std::uint32_t choice, std::uint32_t
 ChoiceText::ChoiceText(std::uint32_t index, const Tokenizer& tokenizer, std::vector<std::string> stops,
                        bool want_logprobs, ReplyRules rules)
     : tokenizer_(&tokenizer),
-      detokenizer_(tokenizer),
+      detokenizer_(tokenizer, rules.before),
       stops_(std::move(stops)),
       want_logprobs_(want_logprobs),
       index_(index),
@@ -153,7 +153,10 @@ void ChoiceText::push(const SampledToken& token) {
     unplaced_.push_back(std::move(entry));
   }
   const bool is_text = !tokenizer_->is_control(token.id) || (parser_ && parser_->shows(tokenizer_->bytes(token.id)));
-  if (is_text) append(detokenizer_.push(token.id));
+  if (is_text)
+    append(detokenizer_.push(token.id));
+  else
+    detokenizer_.skip(token.id);
   if (parser_ && parser_->in_reasoning()) ++reasoning_tokens_;
   if (!cut_short_) return;
   finish_reason_ = stops_.matched() ? "stop" : "tool_calls";

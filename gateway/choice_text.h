@@ -24,6 +24,7 @@ struct ReplyRules {
   std::uint64_t id_seed = 0;
   std::uint32_t id_length = 0;                            // of letters and digits; 0: "call_" and 24 of them
   std::shared_ptr<const std::set<std::string>> used_ids;  // of the conversation
+  std::optional<TokenId> before;                          // the prompt's last token: decides whether a space counts
 };
 
 // An id for a call: follows from the seed and the numbers.

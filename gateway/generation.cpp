@@ -49,6 +49,7 @@ bool Generation::submit(std::uint32_t index) {
   const PromptInput& prompt = plan_.prompts[index / plan_.n];
   ReplyRules rules = plan_.reply;
   rules.streamed = plan_.stream;
+  if (!prompt.ids.empty()) rules.before = prompt.ids.back();
   const bool logprobs = plan_.head.want_logprobs;
   choices_.push_back({ChoiceText(index, *plan_.model->tokenizer, plan_.stops, logprobs, std::move(rules)),
                       std::make_shared<ChoiceListener>(channel_, index),

@@ -20,12 +20,20 @@ from tokenizers import Regex, pre_tokenizers as pre
 OUT = pathlib.Path("tests/parity/text/golden")
 TEXTS = [
     "Hello, world! It's 2024; we'll see what they'VE said.", "  two  spaces   three\ttab\n\n\nlines\r\n  end  ",
-    "camelCase HTTPServer XMLHttpRequest snake_case __init__ x1y22z333", "1 12 123 1234 12345 1234567 3.14 1,000,000 007",
-    "½ ² ³ Ⅷ ٣٤٥ ०१२ 1٣2 12½34 1〇2 ⑦⑧", "日本語テキスト、漢字とかな。中文，标点！「引用」", "한국어 문장 ㄱㄴㄷ 가각갂", "ไทย हिन्दी नमस्ते עברית العربية، ۔",
-    "e\u0301 a\u0300\u0301 \u0301x ñ", "👩‍👩‍👧 🚀 #️⃣ 👍🏽", "if (a != b) { c += 1; } // done\n\treturn x->y[0];", "<|im_start|>user\nhi<|im_end|>",
-    "a\u00a0b\u3000c\u2028d\u0085e\u200bf\u180eg", "!!!???... --- *** ((())) $+<=>^~|`", " 'quoted' 's 't 'LL 'ſ don't DON'T",
-    "ǅ ß İ ı ŉ ﬁ Ａｂｃ １２３ ｶﾅ", "\n", " ", "", "   \n   \n x", "a" * 40, " " * 70 + "x", "\n" * 12 + "y", "ab cd  ef   gh",
-    "Ünïcödé Straße Ελληνικά Кириллица ქართული Հայերեն", "<sentinel:12> IMGIMGABCDZ IMGIMGZ", "http://example.org/a?b=c&d=%20#e",
+    "camelCase HTTPServer XMLHttpRequest snake_case __init__ x1y22z333",
+    "1 12 123 1234 12345 1234567 3.14 1,000,000 007",
+    "½ ² ³ Ⅷ ٣٤٥ ०१२ 1٣2 12½34 1〇2 ⑦⑧",
+    "日本語テキスト、漢字とかな。中文，标点！「引用」",
+    "한국어 문장 ㄱㄴㄷ 가각갂", "ไทย हिन्दी नमस्ते עברית العربية، ۔",
+    "e\u0301 a\u0300\u0301 \u0301x ñ",
+    "👩‍👩‍👧 🚀 #️⃣ 👍🏽", "if (a != b) { c += 1; } // done\n\treturn x->y[0];",
+    "<|im_start|>user\nhi<|im_end|>",
+    "a\u00a0b\u3000c\u2028d\u0085e\u200bf\u180eg",
+    "!!!???... --- *** ((())) $+<=>^~|`", " 'quoted' 's 't 'LL 'ſ don't DON'T",
+    "ǅ ß İ ı ŉ ﬁ Ａｂｃ １２３ ｶﾅ",
+    "\n", " ", "", "   \n   \n x", "a" * 40, " " * 70 + "x", "\n" * 12 + "y", "ab cd  ef   gh",
+    "Ünïcödé Straße Ελληνικά Кириллица ქართული Հայերեն",
+    "<sentinel:12> IMGIMGABCDZ IMGIMGZ", "http://example.org/a?b=c&d=%20#e",
 ]
 
 
@@ -55,7 +63,8 @@ KINDS = {
     "smollm": [pre.Digits(True), GPT2],
     "llama-bpe": split(LLAMA3) + [BYTES],
     "qwen2": split(QWEN2) + [BYTES],
-    "qwen35": split(QWEN2.replace(r"\p{L}\p{N}]+", r"\p{L}\p{M}\p{N}]+").replace(r"?\p{L}+", r"?[\p{L}\p{M}]+")) + [BYTES],
+    "qwen35": split(QWEN2.replace(r"\p{L}\p{N}]+", r"\p{L}\p{M}\p{N}]+")
+                    .replace(r"?\p{L}+", r"?[\p{L}\p{M}]+")) + [BYTES],
     "gpt-4o": split(GPT4O) + [BYTES],
     "tekken": split(GPT4O.replace(SHORT + "?", "").replace("{1,3}", "")) + [BYTES],
     "kimi-k2": split(KIMI) + [BYTES],
@@ -68,7 +77,8 @@ KINDS = {
     "superbpe": split(r"\p{N}+", r"(?=(\d{3})+(?!\d))") + [BYTES],
     "bailingmoe": split(LLAMA3.replace(SHORT, "'(?i:[sdmt]|ll|ve|re)").replace("{1,3}", "")
                         .replace(r"\s*[\r\n]+", r"\s*[\r\n]")) + [BYTES],
-    "exaone-moe": split(QWEN2.replace(r"?\p{L}+", r"?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+").replace(r"]+[\r\n]*", r"]+[\r\n/]?")
+    "exaone-moe": split(QWEN2.replace(r"?\p{L}+", r"?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+")
+                        .replace(r"]+[\r\n]*", r"]+[\r\n/]?")
                         .replace(r"\s*[\r\n]+", r"\s*[\r\n]")) + [BYTES],
     "minicpm5": split(r"\p{N}{1,3}", LLAMA3.replace("{1,3}", "+")) + [BYTES],
     "chameleon": split("<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", "([\\t\\n]|    |  )")
@@ -101,7 +111,8 @@ def train(name, **options):
     corpus = [line for path in sorted(glob.glob("storage/**/*.cpp", recursive=True)) for line in open(path)]
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(corpus + TEXTS * 3), model_writer=model, model_type="bpe", vocab_size=1200, minloglevel=2,
+        sentence_iterator=iter(corpus + TEXTS * 3), model_writer=model, model_type="bpe",
+        vocab_size=1200, minloglevel=2,
         normalization_rule_name="identity", character_coverage=0.99, allow_whitespace_only_pieces=True, **options)
     vocabulary = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
     pieces = range(vocabulary.get_piece_size())

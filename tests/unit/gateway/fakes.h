@@ -16,7 +16,7 @@
 namespace kvasir::testing {
 
 // One token per byte; 256 is <s> (BOS), 257 is </s> (end of generation).
-class ByteTokenizer final : public Tokenizer {
+class ByteTokenizer : public Tokenizer {
  public:
   static constexpr TokenId kBos = 256, kEos = 257;
   static constexpr std::uint32_t kSize = 258;
