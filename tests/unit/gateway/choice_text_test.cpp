@@ -20,7 +20,7 @@ std::string reply_after(std::optional<TokenId> before, const std::vector<TokenId
   ReplyRules rules;
   rules.before = before;
   ChoiceText choice(0, tokenizer, {}, false, rules);
-  for (const TokenId id : ids) choice.push({.id = id});
+  for (const TokenId id : ids) choice.push({id, 0.0f, {}});
   choice.finish("stop");
   return choice.take()->text;
 }
