@@ -24,7 +24,7 @@ def answers(done):
 
 
 COMMANDS = [[], ["serve"], ["config"], ["config", "check"], ["tokenize"], ["render"], ["score"], ["model"],
-            ["plan"]]
+            ["plan"], ["simulate"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
