@@ -98,7 +98,8 @@ void ConfigReader::refuse_unread() {
 }
 
 std::uint32_t ConfigReader::fail(ErrorCode code, std::string_view name, const std::string& what) {
-  if (!error_) error_ = error(code, "model: " + prefix_ + std::string(name) + " " + what);
+  if (failed_keys_.insert(std::string(name)).second)
+    errors_.push_back(error(code, "model: " + prefix_ + std::string(name) + " " + what));
   return 0;
 }
 

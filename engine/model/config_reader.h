@@ -11,7 +11,7 @@
 
 namespace kvasir {
 
-// Reads the keys of one architecture ("llama.block_count" is "block_count" here), keeps the first error and remembers
+// Reads the keys of one architecture ("llama.block_count" is "block_count" here), keeps the errors and remembers
 // which keys somebody has looked at, so that no other can change what the model computes. For one thread, at load.
 class ConfigReader {
  public:
@@ -36,7 +36,8 @@ class ConfigReader {
   void refuse_unread();
 
   std::uint32_t fail(ErrorCode code, std::string_view name, const std::string& what);
-  const std::optional<Error>& failed() const { return error_; }
+  bool failed() const { return !errors_.empty(); }
+  const std::vector<Error>& errors() const { return errors_; }
   const GgufFile& file() const { return file_; }
 
  private:
@@ -45,7 +46,8 @@ class ConfigReader {
   const GgufFile& file_;
   const std::string prefix_;
   std::set<std::string, std::less<>> known_;
-  std::optional<Error> error_;
+  std::vector<Error> errors_;
+  std::set<std::string, std::less<>> failed_keys_;  // one error for each
 };
 
 }  // namespace kvasir

@@ -168,7 +168,9 @@ void hash_config(Sha256& hash, const ModelConfig& config) {
 
 }  // namespace
 
-Result<ModelConfig> read_model_config(const GgufFile& file) {
+namespace {
+
+Result<ModelConfig> read_config(const GgufFile& file, std::vector<Error>& errors) {
   const std::string_view type = file.get_string("general.type").value_or("model");
   if (type != "model") {
     return error(ErrorCode::unsupported,
@@ -190,10 +192,20 @@ Result<ModelConfig> read_model_config(const GgufFile& file) {
   read_constants(reader, *architecture, config);
   check_others(reader);
   if (!reader.failed()) check_groups(reader, config);
-  if (reader.failed()) return *reader.failed();
-  if (Status sizes = check_vocabulary_size(file, config); !sizes) return std::move(sizes).error();
-  auto tensors = find_tensors(file, config);
-  if (!tensors) return error(tensors.error().code, "model: " + tensors.error().message);
+  errors = reader.errors();
+  if (reader.failed()) return errors.front();
+  if (Status sizes = check_vocabulary_size(file, config); !sizes) errors.push_back(std::move(sizes).error());
+  if (!find_tensors(file, config, &errors) || !errors.empty()) return errors.front();
+  return config;
+}
+
+}  // namespace
+
+Result<ModelConfig> read_model_config(const GgufFile& file, std::vector<Error>* all) {
+  std::vector<Error> errors;
+  Result<ModelConfig> config = read_config(file, errors);
+  if (!config && errors.empty()) errors.push_back(config.error());
+  if (all != nullptr) *all = std::move(errors);
   return config;
 }
 

@@ -65,7 +65,8 @@ struct ModelConfig {
 
 // Errors: unsupported (architecture, RoPE scaling, ... kvasir lacks), corrupt (missing or contradictory metadata or
 // tensor shapes), each naming the key.
-Result<ModelConfig> read_model_config(const GgufFile& file);
+// `all` gets every error that could be found, the returned one first.
+Result<ModelConfig> read_model_config(const GgufFile& file, std::vector<Error>* all = nullptr);
 Result<VocabularyData> read_vocabulary(const GgufFile& file);
 
 // SHA-256 of everything in the file that decides KV bytes: tensors (names, types, shapes, bytes) and the shapes and

@@ -30,7 +30,7 @@ std::vector<float> read_divisors(const GgufTensor& tensor) {
   return values;
 }
 
-// Looks tensors up and keeps the first error; remembers what was taken.
+// Looks tensors up and keeps the errors; remembers what was taken.
 class Finder {
  public:
   Finder(const GgufFile& file, const std::string& architecture) : file_(file), architecture_(architecture) {}
@@ -55,7 +55,7 @@ class Finder {
   const GgufTensor* divisors(const std::string& name, std::uint64_t size) {
     if (file_.tensor(name) == nullptr) return nullptr;
     const GgufTensor* tensor = vector(name, size);
-    if (failed_) return nullptr;
+    if (!errors_.empty()) return nullptr;
     for (const float divisor : read_divisors(*tensor)) {
       if (!(divisor >= 0.25f && divisor <= 1e6f))
         fail(ErrorCode::corrupt, name, "has a divisor that is not from 0.25 to 1e6");
@@ -64,20 +64,18 @@ class Finder {
   }
 
   // A tensor that nobody took would be a part of the model that is silently left out.
-  Status finish() {
+  const std::vector<Error>& finish() {
     for (const GgufTensor& tensor : file_.tensors()) {
       if (!taken_.contains(tensor.name))
         fail(ErrorCode::unsupported, tensor.name,
              "is not part of a " + architecture_ + " model as this build knows it");
     }
-    if (failed_) return error_;
-    return Ok{};
+    return errors_;
   }
 
  private:
   void fail(ErrorCode code, const std::string& name, const std::string& what) {
-    if (!failed_) error_ = error(code, "tensor " + name + " " + what);
-    failed_ = true;
+    errors_.push_back(error(code, "model: tensor " + name + " " + what));
   }
 
   const GgufTensor* take(const std::string& name, std::vector<std::uint64_t> dims) {
@@ -97,8 +95,7 @@ class Finder {
   const GgufFile& file_;
   const std::string& architecture_;
   std::set<std::string, std::less<>> taken_;
-  Error error_;
-  bool failed_ = false;
+  std::vector<Error> errors_;
 };
 
 LayerTensors find_layer(Finder& finder, const ModelConfig& config, std::uint32_t layer) {
@@ -131,7 +128,7 @@ std::vector<float> ModelTensors::rope_divisors() const {
   return rope_freqs == nullptr ? std::vector<float>{} : read_divisors(*rope_freqs);
 }
 
-Result<ModelTensors> find_tensors(const GgufFile& file, const ModelConfig& config) {
+Result<ModelTensors> find_tensors(const GgufFile& file, const ModelConfig& config, std::vector<Error>* all) {
   Finder finder(file, config.architecture);
   ModelTensors tensors;
   tensors.token_embd = finder.matrix("token_embd.weight", config.hidden, config.vocabulary);
@@ -142,8 +139,9 @@ Result<ModelTensors> find_tensors(const GgufFile& file, const ModelConfig& confi
   for (std::uint32_t layer = 0; layer < config.layers; ++layer) {
     tensors.layers.push_back(find_layer(finder, config, layer));
   }
-  Status complete = finder.finish();
-  if (!complete) return std::move(complete).error();
+  const std::vector<Error>& errors = finder.finish();
+  if (all != nullptr) all->insert(all->end(), errors.begin(), errors.end());
+  if (!errors.empty()) return errors.front();
   return tensors;
 }
 

@@ -42,7 +42,8 @@ struct ModelTensors {
 
 // The tensors of a model by name, each there, of a loadable type and of the shape that `config` asks for; and no tensor
 // in the file that would be left unused (biases, rope_freqs, experts, ...). Norms are F32. Errors: corrupt (missing,
-// wrong shape), unsupported (type, unknown tensor), each naming the tensor.
-Result<ModelTensors> find_tensors(const GgufFile& file, const ModelConfig& config);
+// wrong shape), unsupported (type, unknown tensor), each naming the tensor; `all` gets every one, beside the first that
+// is returned.
+Result<ModelTensors> find_tensors(const GgufFile& file, const ModelConfig& config, std::vector<Error>* all = nullptr);
 
 }  // namespace kvasir

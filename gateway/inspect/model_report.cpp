@@ -132,11 +132,11 @@ void add_type_problems(const GgufFile& file, Report& report) {
   }
 }
 
-// The reader names its first refused tensor too; that is said already.
-bool repeats(const Report& report, const std::string& problem) {
-  return std::any_of(report.problems.begin(), report.problems.end(), [&](const std::string& said) {
-    const std::string subject = said.substr(0, said.find(' ', sizeof("tensor ") - 1));
-    return said.starts_with("tensor ") && problem.starts_with(subject + " is ");
+// Whether add_type_problems has said it.
+bool is_type_problem(const GgufFile& file, const std::string& problem) {
+  return std::any_of(file.tensors().begin(), file.tensors().end(), [&](const GgufTensor& tensor) {
+    return !is_supported(tensor.type) &&
+           problem.starts_with("tensor " + shown(tensor.name) + " is " + tensor_type_name(tensor.type) + ";");
   });
 }
 
@@ -162,17 +162,31 @@ void add_kernel_problems(const ModelConfig& config, Report& report) {
                   cpu::kHeadDimMax, config.head_dim));
 }
 
+// What keys and tensors are refused for. A file without tensors lacks many keys too: that follows.
+void add_errors(const GgufFile& file, const std::vector<Error>& errors, Report& report) {
+  constexpr std::size_t kErrorsMax = 12;  // a model of another kind has thousands of unknown tensors
+  std::vector<std::string> problems;
+  for (const Error& error : errors) {
+    const bool follows = file.tensors().empty() && error.code != ErrorCode::unsupported;
+    const std::string problem = sentence(error.message);
+    if (!follows && !is_type_problem(file, problem)) problems.push_back(problem);
+  }
+  const std::size_t said = std::min(problems.size(), kErrorsMax);
+  report.problems.insert(report.problems.end(), problems.begin(), problems.begin() + static_cast<std::ptrdiff_t>(said));
+  if (problems.size() > said)
+    report.problems.push_back(fmt::format("and {} more of that kind", grouped(problems.size() - said)));
+}
+
 void add_architecture(const GgufFile& file, const ReportOptions& options, Report& report) {
-  const Result<ModelConfig> config = read_model_config(file);
+  std::vector<Error> errors;
+  const Result<ModelConfig> config = read_model_config(file, &errors);
   if (file.tensors().empty()) {
     report.problems.emplace_back("the file has no tensors: it holds a vocabulary only");
   }
   add_type_problems(file, report);
   if (!config) {
     report.architecture = describe_keys(file);
-    const bool follows = file.tensors().empty() && config.error().code != ErrorCode::unsupported;
-    const std::string problem = sentence(config.error().message);
-    if (!follows && !repeats(report, problem)) report.problems.push_back(problem);
+    add_errors(file, errors, report);
     return;
   }
   report.architecture = describe_config(file, *config);

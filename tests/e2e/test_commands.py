@@ -98,6 +98,21 @@ def test_render(tmp_path):
     assert rendered == again == {"rendered": "[user] hi\n2024"} and set(error) == {"error"}
 
 
+def test_render_of_a_chat_request(tmp_path):
+    template = tmp_path / "t.jinja"
+    template.write_text("{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}"
+                        "{% for c in m.tool_calls or [] %}{{ c.function.name }} {{ c.function.arguments | tojson }}"
+                        "{% endfor %}{% endfor %}")
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"b":1.0,"a":[]}'}}
+    body = {"model": "any", "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]},
+                                         {"role": "assistant", "content": "so", "tool_calls": [call]}]}
+    row = {"template": str(template), "bos_token": "<s>"}
+    done = kvasir("render", text=json_lines([{**row, "request": body}, {**row, "request": {"messages": 1}}]))
+    rendered, error = answers(done)
+    assert rendered == {"rendered": '<s>[user] hi[assistant] sof {"b":1.0,"a":[]}'}
+    assert "messages" in str(error["error"])
+
+
 def test_score_is_the_same_for_text_and_ids_and_for_both_backends_nearly():
     text = "The capital of France is"
     ids = answers(kvasir("tokenize", "--model", MODEL_FILE, text=json_lines([{"text": text}])))[0]["ids"]

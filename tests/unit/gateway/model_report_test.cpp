@@ -133,6 +133,35 @@ TEST(ModelReport, ListsEveryProblem) {
   EXPECT_FALSE(report.served());
 }
 
+TEST(ModelReport, ListsEveryKeyThatIsRefused) {
+  PartWriter writer = keys();
+  writer.copy("llama.expert_count", std::uint64_t{8});
+  writer.copy("llama.attention.clamp_kqv", 30.0);
+  const File file(writer.bytes());
+  EXPECT_THAT(describe_model(*file.gguf).problems,
+              ElementsAre("the file has no tensors: it holds a vocabulary only", HasSubstr("llama.expert_count"),
+                          HasSubstr("llama.attention.clamp_kqv")));
+}
+
+TEST(ModelReport, ListsTensorsThatAreRefusedUpToADozen) {
+  PartWriter writer = keys();
+  const File tiny(testing::tiny_model_bytes({}));
+  for (const GgufTensor& tensor : tiny.gguf->tensors()) {
+    writer.tensor(tensor);
+    if (tensor.name != "output_norm.weight") continue;
+    for (int i = 0; i < 20; ++i) {
+      GgufTensor other = tensor;
+      other.name = "odd." + std::to_string(i);
+      writer.tensor(other);
+    }
+  }
+  const File file(writer.bytes());
+  const std::vector<std::string> problems = describe_model(*file.gguf).problems;
+  ASSERT_EQ(problems.size(), 13u);
+  EXPECT_THAT(problems[1], HasSubstr("tensor odd.1 is not part of a llama model"));
+  EXPECT_EQ(problems.back(), "and 8 more of that kind");
+}
+
 TEST(ModelReport, HeadsThatTheKernelsCannotDoAreAProblem) {
   testing::TinyModelSpec spec;
   spec.head_dim = 24;
