@@ -77,6 +77,7 @@ class Server::Impl {
   asio::signal_set signals_;
   asio::steady_timer drain_timer_;
   std::set<std::shared_ptr<Connection>> connections_;
+  std::size_t refused_ = 0;  // of connections_: over the limit, there only until they have read their 503
   bool drained_ = false;
   std::function<void()> on_drain_;
 };
@@ -137,8 +138,8 @@ asio::awaitable<void> Server::Impl::accept_loop() {
 }
 
 void Server::Impl::admit(tcp::socket socket) {
-  const bool full = connections_.size() >= config_.limits.connections;
-  if (full && (tls_ || connections_.size() >= config_.limits.connections + kRefusedConnectionsMax)) return;
+  const bool full = connections_.size() - refused_ >= config_.limits.connections;
+  if (full && (tls_ || refused_ >= kRefusedConnectionsMax)) return;
   boost::system::error_code ignored;
   socket.set_option(tcp::no_delay(true), ignored);
   const asio::any_io_executor strand = socket.get_executor();
@@ -146,14 +147,18 @@ void Server::Impl::admit(tcp::socket socket) {
       tls_ ? make_tls_stream(std::move(socket), *tls_) : make_plain_stream(std::move(socket));
   auto connection = std::make_shared<Connection>(strand, std::move(stream), routes_);
   connections_.insert(connection);
+  if (full) ++refused_;
   routes_.metrics().connection_opened();
-  const auto ended = [this, connection](std::exception_ptr e) {
+  const auto ended = [this, connection, full](std::exception_ptr e) {
     try {
       rethrow(e);
     } catch (const std::exception& what) {
       spdlog::error("connection: {}", what.what());
     }
-    asio::post(strand_, [this, connection] { forget(connection); });
+    asio::post(strand_, [this, connection, full] {
+      if (full) --refused_;
+      forget(connection);
+    });
   };
   asio::co_spawn(strand, full ? Connection::refuse(connection) : Connection::serve(connection), ended);
 }
