@@ -151,7 +151,9 @@ void ReplyParser::flush_spaces() {
 }
 
 void ReplyParser::emit_content(std::string_view text) {
-  const std::size_t end = text.size() - (tools_ ? trailing_spaces(text) : 0);  // they may belong to a call
+  // White space at the end may belong to a call; after a marker, what is nothing else may go on.
+  const bool holds_spaces = tools_ || (after_markers_ && leading_spaces(text) == text.size());
+  const std::size_t end = text.size() - (holds_spaces ? trailing_spaces(text) : 0);
   if (end > 0) {
     if (after_markers_) {  // line feeds at the start
       const std::size_t spaces = leading_spaces(text);

@@ -248,6 +248,17 @@ TEST(ReplyParser, LongestMarkCounts) {
   EXPECT_EQ(reply.content, "xyz");
 }
 
+TEST(ReplyParser, LineFeedsAfterAMarkGoWithItHoweverTheyCome) {
+  ReplyFormat format = qwen();
+  format.hidden = {"<a>"};
+  const ReplyParser no_tools(format, nullptr, false);
+  const std::string text = "x<a>\n\n\ny<a> \n<a>";
+  const ParsedReply whole = parse_cut(no_tools, text, {});
+  EXPECT_EQ(whole.content, "xy");
+  EXPECT_EQ(whole.all, text);
+  for (std::size_t cut = 1; cut < text.size(); ++cut) EXPECT_EQ(parse_cut(no_tools, text, {cut}), whole) << cut;
+}
+
 TEST(ReplyParser, ControlTokensThatAreMarks) {
   const ReplyFormat format = qwen();
   const ReplyParser with(format, offered_tools(), false), without(format, nullptr, false);
