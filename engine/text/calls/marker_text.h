@@ -22,6 +22,13 @@ inline std::size_t trailing_spaces(std::string_view text) {
   return n;
 }
 
+// Whether the marker that ends a header lies too far from its start: it is at `place` of `text`, or (npos) has not come
+// whole yet. The same for any cut of the text.
+inline bool is_header_too_long(std::string_view text, std::size_t place, std::size_t marker_bytes) {
+  if (place != std::string_view::npos) return place > kHeaderBytesMax;
+  return text.size() >= kHeaderBytesMax + marker_bytes;  // what came of it can only begin past the limit
+}
+
 // The length of the longest end of `text` that a longer `marker` begins with.
 inline std::size_t partial_at_end(std::string_view text, std::string_view marker) {
   if (marker.empty()) return 0;

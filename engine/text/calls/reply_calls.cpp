@@ -131,17 +131,22 @@ ReplyParser::Step ReplyParser::in_header(bool at_end) {
   const Body body = notation_->body;
   const bool keep = notation_->header_end.empty();  // what ends the header is the beginning of the arguments
   std::size_t end = std::string::npos;
-  std::size_t marker = notation_->header_end.size();
+  const std::size_t marker = notation_->header_end.size();
+  std::size_t ending = keep ? 1 : marker;  // bytes of the longest thing that may end it
   if (!keep) {
     end = rest().find(notation_->header_end);
   } else if (body != Body::parameters) {
     end = rest().find('{');
   } else {
     end = rest().find(notation_->parameter_open);
-    if (!notation_->call_close.empty()) end = std::min(end, rest().find(notation_->call_close.front()));
+    ending = notation_->parameter_open.size();
+    if (!notation_->call_close.empty()) {
+      end = std::min(end, rest().find(notation_->call_close.front()));
+      ending = std::max(ending, notation_->call_close.front().size());
+    }
   }
-  if (end == std::string::npos) return at_end || rest().size() > kHeaderBytesMax ? broken() : Step::wait;
-  if (end > kHeaderBytesMax) return broken();
+  if (is_header_too_long(rest(), end, ending)) return broken();
+  if (end == std::string::npos) return at_end ? broken() : Step::wait;
   const std::string header(rest().substr(0, end));
   take_raw(end + marker);
   if (body == Body::gemma) {
@@ -225,7 +230,7 @@ ReplyParser::Step ReplyParser::in_parameter(bool at_end) {
 
 ReplyParser::Step ReplyParser::in_key(bool at_end) {
   const std::size_t end = rest().find(notation_->key_end);
-  if (std::min(end, rest().size()) > kHeaderBytesMax) return broken();
+  if (is_header_too_long(rest(), end, notation_->key_end.size())) return broken();
   if (end == std::string::npos) return at_end ? broken() : Step::wait;
   key_ = trimmed(rest().substr(0, end));
   take_raw(end + notation_->key_end.size());
@@ -240,7 +245,7 @@ ReplyParser::Step ReplyParser::in_key(bool at_end) {
 
 ReplyParser::Step ReplyParser::in_attributes(bool at_end) {
   const std::size_t end = rest().find(notation_->value_open);
-  if (std::min(end, rest().size()) > kHeaderBytesMax) return broken();
+  if (is_header_too_long(rest(), end, notation_->value_open.size())) return broken();
   if (end == std::string::npos) return at_end ? broken() : Step::wait;
   const std::string attributes(rest().substr(0, end));
   take_raw(end + notation_->value_open.size());

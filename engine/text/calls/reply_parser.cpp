@@ -268,8 +268,9 @@ void ReplyParser::found(const Trigger& trigger) {
 
 ReplyParser::Step ReplyParser::in_channel(bool at_end) {
   const std::size_t end = rest().find(format_->channel_end);
-  if (end <= kHeaderBytesMax) return begin_message(end);
-  if (end == std::string::npos && !at_end && rest().size() <= kHeaderBytesMax) return Step::wait;
+  const bool too_long = is_header_too_long(rest(), end, format_->channel_end.size());
+  if (end != std::string::npos && !too_long) return begin_message(end);
+  if (end == std::string::npos && !too_long && !at_end) return Step::wait;
   state_ = State::content;  // no header
   return Step::again;
 }

@@ -259,6 +259,24 @@ TEST(ReplyParser, LineFeedsAfterAMarkGoWithItHoweverTheyCome) {
   for (std::size_t cut = 1; cut < text.size(); ++cut) EXPECT_EQ(parse_cut(no_tools, text, {cut}), whole) << cut;
 }
 
+// The longest header that counts, cut inside of the mark that ends it.
+TEST(ReplyParser, HeadersAreBoundedTheSameForAnyCut) {
+  ReplyFormat format;
+  CallNotation notation;
+  notation.call_open = {"[CALL]"};
+  notation.header_end = "[ARGS]";
+  notation.id_end = "[ID]";
+  format.calls = {notation};
+  const auto calls = [&](std::size_t header) {
+    const std::string text = "[CALL]add[ID]" + std::string(header - 7, ' ') + "[ARGS]{\"a\": 1, \"b\": 2}";
+    const ReplyParser parser(format, offered_tools(), false);
+    const ParsedReply whole = parse_cut(parser, text, {});
+    for (std::size_t cut = 1; cut < text.size(); ++cut) EXPECT_EQ(parse_cut(parser, text, {cut}), whole) << cut;
+    return whole.all == text ? whole.stream.size() : 0;
+  };
+  for (const std::size_t header : {500u, 511u, 512u, 513u, 520u}) EXPECT_GT(calls(header), 0u) << header;
+}
+
 TEST(ReplyParser, ControlTokensThatAreMarks) {
   const ReplyFormat format = qwen();
   const ReplyParser with(format, offered_tools(), false), without(format, nullptr, false);
