@@ -149,17 +149,18 @@ class Bench {
     const std::size_t stride = std::size_t{panels} * cpu::kPanelColumns;
     out.reserve(rows * stride);
     const std::uint32_t repeats = rows == 8 ? 50 : 1;
-    const double seconds = best_seconds([&] {
-                             for (std::uint32_t n = 0; n < repeats; ++n)
-                               pool_.run(pool_.threads() * 6, [&](std::uint32_t task, std::uint32_t) {
-                                 const std::uint32_t tasks = pool_.threads() * 6;
-                                 for (std::uint32_t p = panels * task / tasks; p < panels * (task + 1) / tasks; ++p)
-                                   kernels_.gemm[static_cast<std::uint32_t>(type)](
-                                       {weights.data() + p * panel_bytes, tiles.data(), tile_bytes, k, rows,
-                                        out.data() + p * cpu::kPanelColumns, stride, false});
-                               });
-                           }) /
-                           repeats;
+    const double seconds =
+        best_seconds([&] {
+          for (std::uint32_t n = 0; n < repeats; ++n)
+            pool_.run(pool_.threads() * 6, [&](std::uint32_t task, std::uint32_t) {
+              const std::uint32_t tasks = pool_.threads() * 6;
+              const std::uint32_t p = panels * task / tasks;
+              kernels_.gemm[static_cast<std::uint32_t>(type)](
+                  {weights.data() + p * panel_bytes, panel_bytes, panels * (task + 1) / tasks - p, tiles.data(),
+                   tile_bytes, k, rows, out.data() + p * cpu::kPanelColumns, stride, false});
+            });
+        }) /
+        repeats;
     constexpr const char* kNames[] = {"q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k", "q5_k", "q6_k"};
     const std::string name = std::string(kNames[static_cast<std::uint32_t>(type)]) + " x int8, " +
                              std::to_string(rows) + (rows == 1 ? " row" : " rows");

@@ -16,6 +16,7 @@ namespace kvasir::cpu {
 
 constexpr uint32_t kPanelColumns = 16;    // output columns of a weight panel
 constexpr uint32_t kTileRows = 8;         // activation rows of a tile
+constexpr uint32_t kGemmPanelsMax = 4;    // panels that a kernel works on side by side
 constexpr uint32_t kGroup = 32;           // elements along K that share an activation scale
 constexpr uint32_t kSegmentTokens = 128;  // absolute positions of one softmax partial
 constexpr uint32_t kQueryTile = 12;       // query vectors that share each K/V load
@@ -80,9 +81,11 @@ constexpr uint32_t kTileBiasOffset = kTileSumOffset + kTileRows * 4;
 constexpr uint32_t kTileHalfOffset = kTileBiasOffset + kTileRows * 4;
 constexpr uint32_t kTileGroupBytes = kTileHalfOffset + kTileRows * 4;
 
-// out(rows, 16) = activations(rows, k) . panel(k, 16), or added to what is in out.
+// out(rows, panels * 16) = activations(rows, k) . panels(k, panels * 16), or added to what is in out.
 struct PanelGemm {
-  const uint8_t* panel;
+  const uint8_t* panel;  // the first; the others follow, panel_bytes apart
+  size_t panel_bytes;
+  uint32_t panels;
   const uint8_t* tiles;  // ceil(rows / 8) tiles of int8 groups, or for float panels of f32 [k][8 rows]
   size_t tile_bytes;
   uint32_t k;
@@ -114,6 +117,7 @@ struct AttentionPartial {
 
 struct KernelTable {
   const char* name;
+  uint32_t gemm_panels;  // that gemm works on side by side, at most kGemmPanelsMax: hand over a multiple where you can
   void (*gemm[kPanelTypes])(const PanelGemm& g);
 
   // out = x / sqrt(mean(x^2) + epsilon) * weight. REQUIRES here and below: n is a multiple of 16.

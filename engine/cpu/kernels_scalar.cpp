@@ -11,6 +11,7 @@ namespace {
 struct V {
   static constexpr uint32_t kLanes = 16;
   static constexpr uint32_t kGemmRows = 4;
+  static constexpr uint32_t kGemmPanels = 1;
   static constexpr uint32_t kQueries = 6;
   struct F {
     float v[kLanes];

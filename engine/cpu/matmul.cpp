@@ -20,7 +20,8 @@ struct Cut {
   std::uint32_t tasks() const { return blocks * runs; }
 };
 
-Cut cut(std::uint32_t rows, std::uint32_t panels, std::size_t tile_bytes, std::uint32_t threads) {
+// Runs are of a multiple of `side` panels, those that a kernel works on side by side.
+Cut cut(std::uint32_t rows, std::uint32_t panels, std::uint32_t side, std::size_t tile_bytes, std::uint32_t threads) {
   Cut c{};
   const std::size_t tiles = std::max<std::size_t>(1, kRowBlockBytes / tile_bytes);
   c.block_rows = static_cast<std::uint32_t>(std::min<std::size_t>(rows, tiles * kTileRows));
@@ -30,15 +31,17 @@ Cut cut(std::uint32_t rows, std::uint32_t panels, std::size_t tile_bytes, std::u
     c.block_rows = std::min(c.block_rows, even);
   }
   c.blocks = div_ceil(rows, c.block_rows);
-  c.run_panels = std::max(1u, panels / div_ceil(wanted, c.blocks));
+  c.run_panels = div_ceil(std::max(1u, panels / div_ceil(wanted, c.blocks)), side) * side;
   c.runs = div_ceil(panels, c.run_panels);
   return c;
 }
 
-cpu::PanelGemm panel_gemm(const Activations& x, const PackedMatrix& matrix, std::uint32_t panel, std::uint32_t row,
-                          std::uint32_t rows) {
+cpu::PanelGemm panel_gemm(const Activations& x, const PackedMatrix& matrix, std::uint32_t panel, std::uint32_t panels,
+                          std::uint32_t row, std::uint32_t rows) {
   cpu::PanelGemm g{};
   g.panel = matrix.panel(panel);
+  g.panel_bytes = matrix.panel_bytes();
+  g.panels = panels;
   g.tiles = x.tile(matrix.type(), row);
   g.tile_bytes = x.tile_bytes(matrix.type());
   g.k = matrix.k();
@@ -46,9 +49,9 @@ cpu::PanelGemm panel_gemm(const Activations& x, const PackedMatrix& matrix, std:
   return g;
 }
 
-void run_panel(const cpu::KernelTable& kernels, const Activations& x, const Product& product, std::uint32_t panel,
-               std::uint32_t row, std::uint32_t rows) {
-  cpu::PanelGemm g = panel_gemm(x, *product.matrix, panel, row, rows);
+void run_panels(const cpu::KernelTable& kernels, const Activations& x, const Product& product, std::uint32_t panel,
+                std::uint32_t panels, std::uint32_t row, std::uint32_t rows) {
+  cpu::PanelGemm g = panel_gemm(x, *product.matrix, panel, panels, row, rows);
   g.out = product.out + row * product.out_stride + panel * kPanelColumns;
   g.out_stride = product.out_stride;
   g.add = product.add;
@@ -99,7 +102,7 @@ void multiply(const cpu::KernelTable& kernels, ThreadPool& pool, const Activatio
     panels += p.matrix->panels();
     tile_bytes = std::max(tile_bytes, x.tile_bytes(p.matrix->type()));
   }
-  const Cut c = cut(x.rows(), panels, tile_bytes, pool.threads());
+  const Cut c = cut(x.rows(), panels, kernels.gemm_panels, tile_bytes, pool.threads());
   pool.run(c.tasks(), [&](std::uint32_t task, std::uint32_t) {
     const std::uint32_t row = task / c.runs * c.block_rows;
     const std::uint32_t rows = std::min(c.block_rows, x.rows() - row);
@@ -108,8 +111,8 @@ void multiply(const cpu::KernelTable& kernels, ThreadPool& pool, const Activatio
     std::uint32_t before = 0;
     for (const Product& p : products) {
       const std::uint32_t end = before + p.matrix->panels();
-      for (std::uint32_t i = std::max(first, before); i < std::min(last, end); ++i)
-        run_panel(kernels, x, p, i - before, row, rows);
+      const std::uint32_t from = std::max(first, before), to = std::min(last, end);
+      if (from < to) run_panels(kernels, x, p, from - before, to - from, row, rows);
       before = end;
     }
   });
@@ -118,26 +121,30 @@ void multiply(const cpu::KernelTable& kernels, ThreadPool& pool, const Activatio
 void multiply_gated(const cpu::KernelTable& kernels, ThreadPool& pool, Activation activation, const Activations& x,
                     const PackedMatrix& gate, const PackedMatrix& up, float* out, std::size_t out_stride) {
   const auto activate_mul = activation == Activation::silu ? kernels.silu_mul : kernels.gelu_mul;
-  constexpr std::uint32_t kRows = 64;  // of gate and up at a time: 8 KiB on the stack
+  constexpr std::uint32_t kRows = 64;  // of gate and up at a time: up to 32 KiB on the stack
   const std::size_t tile_bytes = std::max(x.tile_bytes(gate.type()), x.tile_bytes(up.type()));
-  const Cut c = cut(x.rows(), gate.panels(), tile_bytes, pool.threads());
+  const Cut c = cut(x.rows(), gate.panels(), kernels.gemm_panels, tile_bytes, pool.threads());
   pool.run(c.tasks(), [&](std::uint32_t task, std::uint32_t) {
-    alignas(64) float factors[2][kRows * kPanelColumns];
+    alignas(64) float factors[2][kRows * cpu::kGemmPanelsMax * kPanelColumns];
     const std::uint32_t first_row = task / c.runs * c.block_rows;
     const std::uint32_t last_row = std::min(first_row + c.block_rows, x.rows());
     const std::uint32_t first_panel = task % c.runs * c.run_panels;
     const std::uint32_t last_panel = std::min(first_panel + c.run_panels, gate.panels());
-    for (std::uint32_t panel = first_panel; panel < last_panel; ++panel)
+    for (std::uint32_t panel = first_panel; panel < last_panel; panel += kernels.gemm_panels)
       for (std::uint32_t row = first_row; row < last_row; row += kRows) {
         const std::uint32_t rows = std::min(kRows, last_row - row);
+        const std::uint32_t panels = std::min(kernels.gemm_panels, last_panel - panel);
+        const std::uint32_t columns = panels * kPanelColumns;
         for (std::uint32_t i = 0; i < 2; ++i) {
           const PackedMatrix& matrix = i == 0 ? gate : up;
-          cpu::PanelGemm g = panel_gemm(x, matrix, panel, row, rows);
+          cpu::PanelGemm g = panel_gemm(x, matrix, panel, panels, row, rows);
           g.out = factors[i];
-          g.out_stride = kPanelColumns;
+          g.out_stride = columns;
           kernels.gemm[static_cast<std::uint32_t>(matrix.type())](g);
         }
-        activate_mul(factors[0], factors[1], rows, out + row * out_stride + panel * kPanelColumns, out_stride);
+        float* to = out + row * out_stride + panel * kPanelColumns;
+        for (std::uint32_t r = 0; r < rows; ++r)  // the kernel takes each 16 columns as a row
+          activate_mul(factors[0] + r * columns, factors[1] + r * columns, panels, to + r * out_stride, kPanelColumns);
       }
   });
 }

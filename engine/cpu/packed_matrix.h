@@ -42,6 +42,7 @@ class PackedMatrix {
   std::uint32_t k() const { return k_; }              // elements of an input row
   std::uint32_t columns() const { return columns_; }  // outputs
   std::uint32_t panels() const { return (columns_ + cpu::kPanelColumns - 1) / cpu::kPanelColumns; }
+  std::size_t panel_bytes() const { return panel_bytes_; }
   const std::uint8_t* panel(std::uint32_t index) const { return data_ + index * panel_bytes_; }
 
   // Output column `column` as f32 (an embedding): (k).

@@ -111,7 +111,7 @@ class GemmTest : public ::testing::TestWithParam<std::tuple<std::string, PanelTy
   std::vector<float> multiply(const KernelTable& kernels, const std::uint8_t* panel, const std::uint8_t* tiles,
                               std::size_t tile_bytes, std::uint32_t k, std::uint32_t rows, std::vector<float> out,
                               std::size_t stride, bool add) const {
-    kernels.gemm[static_cast<std::uint32_t>(type_)]({panel, tiles, tile_bytes, k, rows, out.data(), stride, add});
+    kernels.gemm[static_cast<std::uint32_t>(type_)]({panel, 0, 1, tiles, tile_bytes, k, rows, out.data(), stride, add});
     return out;
   }
   const PanelType type_ = std::get<1>(GetParam());
