@@ -92,8 +92,9 @@ struct V {
   static F load_f16(const void* p) {
     return each([&](uint32_t i) { return half_to_float(load_half(p, i)); });
   }
-  static F load_bf16(const void* p) {
-    return each([&](uint32_t i) { return float_of(static_cast<uint32_t>(load_half(p, i)) << 16); });
+  static void load_bf16_pairs(const uint8_t* p, F* pair) {  // the first of each lane, and the second
+    for (uint32_t e = 0; e < 2; ++e)
+      pair[e] = each([&](uint32_t i) { return float_of(static_cast<uint32_t>(load_half(p, 2 * i + e)) << 16); });
   }
   static void store_f16(uint16_t* p, const F& a) {
     for (uint32_t i = 0; i < kLanes; ++i) p[i] = float_to_half(a.v[i]);

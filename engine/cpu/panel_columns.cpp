@@ -147,10 +147,15 @@ void pack_super(const PanelFormat& format, const std::uint8_t* row, std::size_t 
   }
 }
 
-void pack_elements(const std::uint8_t* row, std::uint32_t k, std::uint32_t lane, std::uint32_t element,
-                   std::uint8_t* panel) {
-  for (std::uint32_t i = 0; i < k; ++i)
-    std::memcpy(panel + (i * kPanelColumns + lane) * element, row + i * element, element);
+// Where column `lane`'s element i is in a panel of floats. Those of bf16 lie in pairs.
+std::size_t element_offset(PanelType type, std::size_t i, std::uint32_t lane) {
+  if (type == PanelType::bf16) return (i / 2 * kPanelColumns + lane) * 4 + i % 2 * 2;
+  return (i * kPanelColumns + lane) * (type == PanelType::f32 ? 4 : 2);
+}
+
+void pack_elements(PanelType type, const std::uint8_t* row, std::uint32_t k, std::uint32_t lane, std::uint8_t* panel) {
+  const std::uint32_t bytes = type == PanelType::f32 ? 4 : 2;
+  for (std::uint32_t i = 0; i < k; ++i) std::memcpy(panel + element_offset(type, i, lane), row + i * bytes, bytes);
 }
 
 // ---- a column back as floats, by the formulas of dequantize_row ----
@@ -214,15 +219,14 @@ float element_at(PanelType type, const std::uint8_t* p) {
 
 void pack_column(TensorType file_type, PanelType type, const std::uint8_t* row, std::uint32_t k, std::uint32_t lane,
                  std::uint8_t* panel) {
-  if (!cpu::wants_int8(type)) return pack_elements(row, k, lane, type == PanelType::f32 ? 4 : 2, panel);
+  if (!cpu::wants_int8(type)) return pack_elements(type, row, k, lane, panel);
   const PanelFormat format = cpu::panel_format(type);
   (format.super ? pack_super : pack_small)(format, row, block_bytes(file_type), k, lane, panel);
 }
 
 void unpack_column(PanelType type, const std::uint8_t* panel, std::uint32_t lane, std::span<float> out) {
   if (cpu::wants_int8(type)) return unpack_quantized(cpu::panel_format(type), panel, lane, out);
-  const std::uint32_t element = type == PanelType::f32 ? 4 : 2;
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] = element_at(type, panel + (i * kPanelColumns + lane) * element);
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = element_at(type, panel + element_offset(type, i, lane));
 }
 
 }  // namespace kvasir
