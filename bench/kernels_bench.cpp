@@ -188,7 +188,7 @@ class Bench {
         float state_out[cpu::kQueryTile * kDim], next_out[cpu::kQueryTile * kDim];
         cpu::AttentionPartial state{{}, {}, state_out}, next{{}, {}, next_out};
         for (std::uint32_t s = 0; s < kKeys / cpu::kSegmentTokens; ++s) {
-          kernels_.attend(tile, s, next);
+          kernels_.attend[0](tile, s, next);
           kernels_.fold(state, next, queries, kDim);
         }
       });

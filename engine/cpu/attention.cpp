@@ -122,7 +122,7 @@ void Attention::run_whole(const Task& task, std::uint32_t layer, const float* q,
       const cpu::AttentionTile& tile = inputs[t].tile;
       if (tile.limits[tile.queries - 1] <= s * kSegmentTokens) continue;
       if (s < first_segment(runs_[task.run], task.first_query + t * kQueryTile)) continue;
-      kernels_.attend(tile, s, next);
+      kernels_.attend[static_cast<std::uint32_t>(layout_.type)](tile, s, next);
       kernels_.fold(states[t], next, tile.queries, layout_.head_dim);
     }
   for (std::uint32_t t = 0; t < tiles; ++t) finish_tile(task, t, states[t], out, out_stride);
@@ -133,7 +133,8 @@ void Attention::run_segments(const Task& task, std::uint32_t layer, const float*
   TileInput& input = inputs_[std::size_t{thread} * kTilesPerTask];
   fill_tile(task, 0, layer, q, q_stride, input);
   for (std::uint32_t i = 0; i < task.segments; ++i)
-    kernels_.attend(input.tile, task.first_segment + i, partials_[task.partial + i]);
+    kernels_.attend[static_cast<std::uint32_t>(layout_.type)](input.tile, task.first_segment + i,
+                                                              partials_[task.partial + i]);
 }
 
 void Attention::merge(const Split& split, float* out, std::size_t out_stride) {

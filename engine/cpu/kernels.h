@@ -95,6 +95,14 @@ struct PanelGemm {
   bool add;
 };
 
+// How K and V are stored.
+//   f16   finite always
+//   int8  each K and each V of a token and head has a scale (f32): the largest magnitude / 127, or 0
+enum class KvType : uint32_t { f16, int8 };
+constexpr uint32_t kKvTypes = 2;
+constexpr uint32_t kv_value_bytes(KvType type) { return type == KvType::f16 ? 2 : 1; }
+constexpr uint32_t kv_scale_bytes(KvType type) { return type == KvType::f16 ? 0 : 4; }  // of a token's K or V
+
 // Up to kQueryTile query vectors that read the same K/V head.
 struct AttentionTile {
   const float* q;          // [head_dim][kQuerySlots], scaled
@@ -102,8 +110,8 @@ struct AttentionTile {
   uint32_t queries;
   uint32_t window;               // with one, a query sees only its last `window` keys; 0: all
   const uint8_t* const* blocks;  // block table of the sequence
-  size_t k_offset, v_offset;     // of this layer and head in a block; K f16 [head_dim][block_tokens], V f16
-                                 // [block_tokens][head_dim]
+  size_t k_offset, v_offset;     // of this layer and head in a block; K [head_dim][block_tokens], V
+                                 // [block_tokens][head_dim], after each its scales [block_tokens] if it has some
   uint32_t block_tokens;         // a multiple of 16 that divides kSegmentTokens
   uint32_t head_dim;             // a multiple of 16, at most kHeadDimMax
 };
@@ -134,8 +142,10 @@ struct KernelTable {
   void (*rope_halves)(float* x, const float* cosines, const float* sines, uint32_t pairs, float scale);
   // f16 of x, finite always: out of range becomes +-65504.
   void (*to_f16)(const float* x, uint32_t n, uint16_t* out);
+  // int8 of x, clamped as to_f16 does; returns the scale.
+  float (*to_int8)(const float* x, uint32_t n, uint8_t* out);
   // The partial of one segment. REQUIRES: a query sees a key of it. Queries that see none get sum 0.
-  void (*attend)(const AttentionTile& tile, uint32_t segment, AttentionPartial& out);
+  void (*attend[kKvTypes])(const AttentionTile& tile, uint32_t segment, AttentionPartial& out);
   // state += partial of the next segment; a state that has seen nothing has sum 0.
   void (*fold)(AttentionPartial& state, const AttentionPartial& next, uint32_t queries, uint32_t head_dim);
   // out = state.out / state.sum for query `query`.
