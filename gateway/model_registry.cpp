@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <future>
 
 #include <fmt/format.h>
 
@@ -89,12 +90,13 @@ std::int64_t unix_now() {
 Status load_engine(Model& model, const ModelEntry& entry, const GgufFile& file, const Config& config, DiskTier* disk) {
   Result<ModelConfig> shape = read_model_config(file);
   if (!shape) return shape.error();
-  const WeightsDigest weights = weights_digest(file, *shape);
+  // Hashing a large file takes as long as repacking it; the file's pages are in memory once for both.
+  std::future<WeightsDigest> weights = std::async(std::launch::async, [&] { return weights_digest(file, *shape); });
   Result<std::unique_ptr<Backend>> backend = make_backend(entry, file, *shape, config);
   if (!backend) return backend.error();
   model.backend = std::move(*backend);
+  const Fingerprint fingerprint = kv_fingerprint(weights.get(), model.backend->info());
   file.drop_pages();
-  const Fingerprint fingerprint = kv_fingerprint(weights, model.backend->info());
   model.system_fingerprint = "fp_" + to_hex(std::span(fingerprint.bytes).first(6));
   model.engine =
       Engine::start(engine_config(entry, config), *model.backend, fingerprint, cache_config(config.cache), disk);
@@ -122,8 +124,10 @@ Result<std::unique_ptr<Model>> load_model(const ModelEntry& entry, const Config&
   auto model = std::make_unique<Model>();
   model->name = entry.name;
   model->created = unix_now();
-  if (Status text = load_text(*model, **file); !text) return in_file(entry, text.error());
-  if (Status engine = load_engine(*model, entry, **file, config, disk); !engine) return in_file(entry, engine.error());
+  std::future<Status> text = std::async(std::launch::async, [&] { return load_text(*model, **file); });
+  const Status engine = load_engine(*model, entry, **file, config, disk);
+  if (const Status loaded = text.get(); !loaded) return in_file(entry, loaded.error());
+  if (!engine) return in_file(entry, engine.error());
   return model;
 }
 

@@ -33,7 +33,7 @@ class CpuBackend final : public Backend {
       : memory_(std::move(memory)),
         model_(std::move(model)),
         pool_(threads),
-        forward_(model_, kernels, pool_, block_tokens, positions),
+        forward_(model_, kernels, pool_, block_tokens),
         info_{.name = "cpu",
               .kernel_class = kernels.name,
               .numerics_id = "cpu.1",  // of all classes: kernels.h promises equal bits
@@ -162,12 +162,15 @@ Result<std::unique_ptr<Backend>> make_cpu_backend(const GgufFile& file, const Mo
       HostBlockMemory::create(options.pool_bytes, KvLayout::of(config, block_tokens).block_bytes());
   if (!memory.ok()) return std::move(memory).error();
   ask_for_huge_pages(*memory.value());
-  Result<PackedModel> model = pack_model(file, config);
+  const std::uint32_t threads =
+      options.threads != 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
+  Result<PackedModel> model = [&] {
+    ThreadPool pool(threads);
+    return pack_model(file, config, pool);
+  }();
   if (!model.ok()) return std::move(model).error();
   const std::size_t pool_tokens = std::size_t{memory.value()->block_count()} * block_tokens;
   const auto positions = static_cast<std::uint32_t>(std::min<std::size_t>(config.context_tokens, pool_tokens));
-  const std::uint32_t threads =
-      options.threads != 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
   return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(std::move(model).value(), *kernels.value(), threads,
                                                                block_tokens, std::move(memory).value(), positions));
 }

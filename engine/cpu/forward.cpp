@@ -22,9 +22,9 @@ void scale_by(float* x, std::size_t count, float scale) {
   for (std::size_t i = 0; i < count; ++i) x[i] *= scale;
 }
 
-std::optional<RopeTable> local_rope_of(const ModelConfig& config, std::uint32_t positions) {
+std::optional<RopeTable> local_rope_of(const ModelConfig& config) {
   if (config.sliding_window == 0) return std::nullopt;
-  return RopeTable(config.local_rope, config.rope_dim, {}, positions);
+  return RopeTable(config.local_rope, config.rope_dim, {}, 0);
 }
 
 std::size_t whole_panels(std::size_t columns) { return (columns + kPanelColumns - 1) / kPanelColumns * kPanelColumns; }
@@ -32,7 +32,7 @@ std::size_t whole_panels(std::size_t columns) { return (columns + kPanelColumns 
 }  // namespace
 
 Forward::Forward(const PackedModel& model, const cpu::KernelTable& kernels, ThreadPool& pool,
-                 std::uint32_t block_tokens, std::uint32_t positions)
+                 std::uint32_t block_tokens)
     : model_(model),
       config_(model.config),
       kernels_(kernels),
@@ -40,22 +40,22 @@ Forward::Forward(const PackedModel& model, const cpu::KernelTable& kernels, Thre
       layout_(KvLayout::of(model.config, block_tokens)),
       attention_(kernels, pool, layout_, model.config.heads, 0),
       local_attention_(kernels, pool, layout_, model.config.heads, model.config.sliding_window),
-      rope_(config_.rope, config_.rope_dim, model.rope_divisors, positions),
-      local_rope_(local_rope_of(model.config, positions)),
+      rope_(config_.rope, config_.rope_dim, model.rope_divisors, 0),
+      local_rope_(local_rope_of(model.config)),
       q_columns_(whole_panels(std::size_t{config_.heads} * config_.head_dim)),
       kv_columns_(whole_panels(config_.kv_dim())),
       hidden_columns_(whole_panels(config_.hidden)),
       ffn_columns_(whole_panels(config_.ffn)) {}
 
 template <class RowTask>
-void Forward::for_rows(RowTask&& task) {
+void Forward::for_rows(RowTask&& task, std::uint32_t step) {
   if (rows_ <= kInlineRows) {
     for (std::uint32_t row = 0; row < rows_; ++row) task(row);
     return;
   }
-  pool_.run(div_ceil(rows_, kTileRows), [&](std::uint32_t tile, std::uint32_t) {
-    const std::uint32_t end = std::min(rows_, (tile + 1) * kTileRows);
-    for (std::uint32_t row = tile * kTileRows; row < end; ++row) task(row);
+  pool_.run(div_ceil(rows_, step), [&](std::uint32_t index, std::uint32_t) {
+    const std::uint32_t end = std::min(rows_, (index + 1) * step);
+    for (std::uint32_t row = index * step; row < end; ++row) task(row);
   });
 }
 
@@ -72,11 +72,15 @@ void Forward::run(std::span<const ForwardRun> runs) {
 void Forward::plan(std::span<const ForwardRun> runs) {
   row_runs_.clear();
   places_.clear();
+  std::uint32_t positions = 0;
   for (std::uint32_t r = 0; r < runs.size(); ++r) {
     const auto count = static_cast<std::uint32_t>(runs[r].ids.size());
     row_runs_.push_back({static_cast<std::uint32_t>(places_.size()), count, runs[r].first_position, runs[r].blocks});
     for (std::uint32_t i = 0; i < count; ++i) places_.emplace_back(r, i);
+    positions = std::max(positions, runs[r].first_position + count);
   }
+  rope_.extend(positions);
+  if (local_rope_) local_rope_->extend(positions);
   rows_ = static_cast<std::uint32_t>(places_.size());
   attention_.plan(row_runs_);
   if (local_rope_) local_attention_.plan(row_runs_);
@@ -171,16 +175,21 @@ void Forward::add_product(const Activations& in, const PackedMatrix& matrix, con
 
 void Forward::rotate_and_store(std::uint32_t layer, std::span<const ForwardRun> runs) {
   const PackedLayer& w = model_.layers[layer];
-  for_rows([&](std::uint32_t row) {
-    const auto [run, index] = places_[row];
-    const Angles turn = angles(config_.is_local(layer), row, runs[run].first_position + index);
-    float* k = k_.data() + row * kv_columns_;
-    float* v = v_.data() + row * kv_columns_;
-    finish_heads(q_.data() + row * q_columns_, config_.heads, w.bq, w.q_norm, turn, config_.attention_scale);
-    finish_heads(k, config_.kv_heads, w.bk, w.k_norm, turn, 1.0f);
-    add_to(v, w.bv);
-    store_kv(layer, runs[run], index, k, v);
-  });
+  // Tokens of a block share the cache lines of its keys: threads that take few tokens would pass them to and fro.
+  const std::uint32_t step =
+      rows_ >= 2 * layout_.block_tokens ? layout_.block_tokens : std::min(kTileRows, div_ceil(rows_, pool_.threads()));
+  for_rows(
+      [&](std::uint32_t row) {
+        const auto [run, index] = places_[row];
+        const Angles turn = angles(config_.is_local(layer), row, runs[run].first_position + index);
+        float* k = k_.data() + row * kv_columns_;
+        float* v = v_.data() + row * kv_columns_;
+        finish_heads(q_.data() + row * q_columns_, config_.heads, w.bq, w.q_norm, turn, config_.attention_scale);
+        finish_heads(k, config_.kv_heads, w.bk, w.k_norm, turn, 1.0f);
+        add_to(v, w.bv);
+        store_kv(layer, runs[run], index, k, v);
+      },
+      step);
 }
 
 void Forward::finish_heads(float* x, std::uint32_t heads, const std::vector<float>& bias,
@@ -227,16 +236,13 @@ void Forward::feed_forward_block(const PackedLayer& w) {
 const float* Forward::logits(std::span<const std::uint32_t> rows) {
   const auto count = static_cast<std::uint32_t>(rows.size());
   selected_.reserve(count * std::size_t{config_.hidden});
-  for (std::uint32_t i = 0; i < count; ++i) {
-    KVASIR_ASSERT(rows[i] < rows_);
-    std::copy_n(x_.data() + rows[i] * hidden_columns_, config_.hidden,
-                selected_.data() + i * std::size_t{config_.hidden});
-  }
   const PackedMatrix* consumers[] = {&model_.output};
   output_in_.shape(count, config_.hidden, consumers);
   for (std::uint32_t i = 0; i < count; ++i) {
+    KVASIR_ASSERT(rows[i] < rows_);
     float* row = selected_.data() + i * std::size_t{config_.hidden};
-    kernels_.rms_norm(row, model_.output_norm.data(), config_.hidden, config_.rms_epsilon, row);
+    kernels_.rms_norm(x_.data() + rows[i] * hidden_columns_, model_.output_norm.data(), config_.hidden,
+                      config_.rms_epsilon, row);
     output_in_.set_row(kernels_, i, row);
   }
   logits_.reserve(count * logits_stride());

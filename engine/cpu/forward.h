@@ -26,8 +26,7 @@ struct ForwardRun {
 // logits where asked. Called by one thread; works on the pool's. Its scratch memory grows with the rows of a call.
 class Forward {
  public:
-  Forward(const PackedModel& model, const cpu::KernelTable& kernels, ThreadPool& pool, std::uint32_t block_tokens,
-          std::uint32_t positions);
+  Forward(const PackedModel& model, const cpu::KernelTable& kernels, ThreadPool& pool, std::uint32_t block_tokens);
 
   // Computes all rows, those of runs[0] first. A row's bits depend on its sequence alone.
   void run(std::span<const ForwardRun> runs);
@@ -58,7 +57,7 @@ class Forward {
   Angles angles(bool local, std::uint32_t row, std::uint32_t position) const;
   void store_kv(std::uint32_t layer, const ForwardRun& run, std::uint32_t index, const float* k, const float* v);
   template <class RowTask>
-  void for_rows(RowTask&& task);  // in parallel, tiles of 8 rows
+  void for_rows(RowTask&& task, std::uint32_t step = cpu::kTileRows);  // in parallel, `step` rows a time
 
   const RopeTable& rope_table(bool local) const { return local ? *local_rope_ : rope_; }
   std::size_t angles_at(bool local, std::uint32_t row) const {
@@ -71,8 +70,8 @@ class Forward {
   ThreadPool& pool_;
   const KvLayout layout_;
   Attention attention_, local_attention_;
-  const RopeTable rope_;
-  const std::optional<RopeTable> local_rope_;  // of a model with layers that have a window
+  RopeTable rope_;                       // plan() extends them to the positions that there are
+  std::optional<RopeTable> local_rope_;  // of a model with layers that have a window
   std::uint32_t rows_ = 0;
   std::vector<RowRun> row_runs_;
   std::vector<std::pair<std::uint32_t, std::uint32_t>> places_;              // (rows) run, index in it

@@ -1,5 +1,6 @@
 #include "engine/cpu/packed_matrix.h"
 
+#include <algorithm>
 #include <new>
 
 #include <sys/mman.h>
@@ -60,6 +61,12 @@ std::size_t PackedMatrix::packed_bytes(const GgufTensor& tensor) {
 }
 
 PackedMatrix PackedMatrix::pack(const GgufTensor& tensor, std::span<std::uint8_t> memory) {
+  const PackedMatrix matrix = shape(tensor, memory);
+  pack_panels(tensor, memory, 0, matrix.panels());
+  return matrix;
+}
+
+PackedMatrix PackedMatrix::shape(const GgufTensor& tensor, std::span<std::uint8_t> memory) {
   KVASIR_ASSERT(memory.size() == packed_bytes(tensor));
   PackedMatrix matrix;
   matrix.type_ = panel_type(tensor.type);
@@ -67,13 +74,20 @@ PackedMatrix PackedMatrix::pack(const GgufTensor& tensor, std::span<std::uint8_t
   matrix.columns_ = static_cast<std::uint32_t>(tensor.dims[1]);
   matrix.panel_bytes_ = cpu::panel_bytes(matrix.type_, matrix.k_);
   matrix.data_ = memory.data();
-  const auto type = static_cast<TensorType>(tensor.type);
-  const auto* source = reinterpret_cast<const std::uint8_t*>(tensor.data.data());
-  const std::size_t source_row = row_bytes(type, matrix.k_);
-  for (std::uint32_t c = 0; c < matrix.columns_; ++c, source += source_row)
-    pack_column(type, matrix.type_, source, matrix.k_, c % kPanelColumns,
-                memory.data() + c / kPanelColumns * matrix.panel_bytes_);
   return matrix;
+}
+
+void PackedMatrix::pack_panels(const GgufTensor& tensor, std::span<std::uint8_t> memory, std::uint32_t first,
+                               std::uint32_t last) {
+  const PackedMatrix matrix = shape(tensor, memory);
+  KVASIR_ASSERT(last <= matrix.panels());
+  const auto type = static_cast<TensorType>(tensor.type);
+  const std::size_t source_row = row_bytes(type, matrix.k_);
+  const auto* source = reinterpret_cast<const std::uint8_t*>(tensor.data.data());
+  const std::uint32_t end = std::min(last * kPanelColumns, matrix.columns_);
+  for (std::uint32_t c = first * kPanelColumns; c < end; ++c)
+    pack_column(type, matrix.type_, source + c * source_row, matrix.k_, c % kPanelColumns,
+                memory.data() + c / kPanelColumns * matrix.panel_bytes_);
 }
 
 void PackedMatrix::unpack_column(std::uint32_t column, std::span<float> out) const {

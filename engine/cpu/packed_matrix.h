@@ -23,7 +23,8 @@ class WeightMemory {
 };
 
 // A weight {in, out} repacked into panels of 16 output columns (the last one padded with zeros), each contiguous and in
-// the order in which a kernel reads it. Float types: [k][16 columns]. Quantized types, for each group of 32 along K:
+// the order in which a kernel reads it. Float types: [k][16 columns], of bf16 [k / 2][16 columns][2]. Quantized types,
+// for each group of 32 along K:
 //   weights  8 slots [16 columns][4 bytes], byte b of slot i being element 4 i + b of the column, unsigned. Of 8 bits
 //            all of them; of fewer 4 x 64 bytes, slot i in the low and slot i + 4 in the high nibbles
 //   planes   the bits above the nibbles, [16 columns][4 bytes] as a slot: 5 bits one plane, slot i's in bit i; 6 bits
@@ -37,6 +38,10 @@ class PackedMatrix {
   static std::size_t packed_bytes(const GgufTensor& tensor);
   // Packs into `memory` (packed_bytes() long, aligned to 64, zeroed), which outlives the matrix.
   static PackedMatrix pack(const GgufTensor& tensor, std::span<std::uint8_t> memory);
+  // The same in pieces, which threads may share: the matrix, then its panels [first, last).
+  static PackedMatrix shape(const GgufTensor& tensor, std::span<std::uint8_t> memory);
+  static void pack_panels(const GgufTensor& tensor, std::span<std::uint8_t> memory, std::uint32_t first,
+                          std::uint32_t last);
 
   cpu::PanelType type() const { return type_; }
   std::uint32_t k() const { return k_; }              // elements of an input row

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "engine/cpu/packed_matrix.h"
+#include "engine/cpu/thread_pool.h"
 #include "engine/model/gguf.h"
 #include "engine/model/model_config.h"
 #include "storage/base/result.h"
@@ -29,8 +30,9 @@ struct PackedModel {
   std::vector<PackedLayer> layers;
 };
 
-// Repacks tensor by tensor and gives the file's pages back on the way, so at no time are there two copies of more than
-// a layer. Errors: those of find_tensors; unsupported (a width the kernels cannot do).
-Result<PackedModel> pack_model(const GgufFile& file, const ModelConfig& config);
+// Repacks in pieces of about a megabyte, on all the threads of the pool, and gives the file's pages back on the way: at
+// no time are there two copies of more than a few pieces. Errors: those of find_tensors; unsupported (a width the
+// kernels cannot do).
+Result<PackedModel> pack_model(const GgufFile& file, const ModelConfig& config, ThreadPool& pool);
 
 }  // namespace kvasir

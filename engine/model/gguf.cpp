@@ -247,4 +247,12 @@ void GgufFile::drop_pages() const {
   }
 }
 
+void GgufFile::drop_pages(std::span<const std::byte> piece) const {
+  if (mappings_.empty()) return;
+  constexpr std::uintptr_t kPage = 4096;
+  const std::uintptr_t first = (reinterpret_cast<std::uintptr_t>(piece.data()) + kPage - 1) / kPage * kPage;
+  const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(piece.data() + piece.size()) / kPage * kPage;
+  if (first < end) ::madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
+}
+
 }  // namespace kvasir

@@ -97,6 +97,8 @@ class GgufFile {
   std::uint64_t bytes() const;                               // of all parts
   // Tells the kernel that the mappings' pages are not needed (after weights were repacked).
   void drop_pages() const;
+  // The same for a piece of the mappings: whole pages of it.
+  void drop_pages(std::span<const std::byte> piece) const;
 
  private:
   friend class GgufParser;

@@ -21,7 +21,8 @@ constexpr std::uint64_t kWidthMax = 1u << 17;  // of hidden and ffn
 constexpr std::uint64_t kHeadDimMax = 512;
 constexpr std::uint64_t kContextMax = 1u << 24;  // tokens
 constexpr std::uint64_t kVocabularyMax = 1u << 22;
-constexpr std::uint32_t kGroup = 32;  // activations are quantized per group of this many elements
+constexpr std::size_t kDigestPiece = 16u << 20;  // bytes hashed before their pages are given back
+constexpr std::uint32_t kGroup = 32;            // activations are quantized per group of this many elements
 
 std::uint64_t embedding_rows(const GgufFile& file) {
   const GgufTensor* embedding = file.tensor("token_embd.weight");
@@ -217,7 +218,12 @@ WeightsDigest weights_digest(const GgufFile& file, const ModelConfig& config) {
   for (const GgufTensor& tensor : file.tensors()) {
     hash.update_sized(tensor.name).update_u64(tensor.type).update_u64(tensor.dims.size());
     for (const std::uint64_t dim : tensor.dims) hash.update_u64(dim);
-    hash.update_sized(tensor.data);
+    hash.update_u64(tensor.data.size());
+    for (std::size_t at = 0; at < tensor.data.size(); at += kDigestPiece) {
+      const std::span<const std::byte> piece = tensor.data.subspan(at, std::min(kDigestPiece, tensor.data.size() - at));
+      hash.update(piece);
+      file.drop_pages(piece);
+    }
   }
   return WeightsDigest{hash.finish()};
 }

@@ -51,22 +51,27 @@ void scale(const RopeConfig& rope, std::uint32_t rope_dim, std::vector<double>& 
 
 RopeTable::RopeTable(const RopeConfig& rope, std::uint32_t rope_dim, std::span<const float> divisors,
                      std::uint32_t positions)
-    : pairs_(rope_dim / 2) {
-  std::vector<double> frequencies;
+    : magnitude_(static_cast<double>(rope.attention_factor)) {
   const double log_base = log_portable(static_cast<double>(rope.base));
-  for (std::uint32_t i = 0; i < pairs_; ++i) {
-    frequencies.push_back(exp_portable(-2.0 * i / rope_dim * log_base));
-    if (!divisors.empty()) frequencies.back() /= static_cast<double>(divisors[i]);
+  for (std::uint32_t i = 0; i < rope_dim / 2; ++i) {
+    frequencies_.push_back(exp_portable(-2.0 * i / rope_dim * log_base));
+    if (!divisors.empty()) frequencies_.back() /= static_cast<double>(divisors[i]);
   }
-  scale(rope, rope_dim, frequencies);
-  const auto magnitude = static_cast<double>(rope.attention_factor);
-  cosines_.reserve(std::size_t{positions} * pairs_);
-  sines_.reserve(std::size_t{positions} * pairs_);
-  for (std::uint32_t position = 0; position < positions; ++position) {
-    for (const double frequency : frequencies) {
-      const SineCosine turn = sine_cosine_portable(position * frequency);
-      cosines_.push_back(static_cast<float>(turn.cosine * magnitude));
-      sines_.push_back(static_cast<float>(turn.sine * magnitude));
+  scale(rope, rope_dim, frequencies_);
+  extend(positions);
+}
+
+void RopeTable::extend(std::uint32_t positions) {
+  while (pieces_.size() * kPiece < positions) {
+    const auto first = static_cast<std::uint32_t>(pieces_.size()) * kPiece;
+    std::vector<float>& piece = pieces_.emplace_back(std::size_t{kPiece} * 2 * pairs());
+    float* to = piece.data();
+    for (std::uint32_t position = first; position < first + kPiece; ++position, to += std::size_t{2} * pairs()) {
+      for (std::uint32_t i = 0; i < pairs(); ++i) {
+        const SineCosine turn = sine_cosine_portable(position * frequencies_[i]);
+        to[i] = static_cast<float>(turn.cosine * magnitude_);
+        to[pairs() + i] = static_cast<float>(turn.sine * magnitude_);
+      }
     }
   }
 }

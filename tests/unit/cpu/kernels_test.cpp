@@ -229,6 +229,19 @@ TEST_P(GemmTest, IsTheDotProductOfTheFilesWeights) {
   }
 }
 
+// Threads share the packing of a matrix: in any pieces and order, the bytes are the same.
+TEST(PackedMatrix, PiecesMakeTheWhole) {
+  Random random(5);
+  constexpr std::uint32_t k = 96, columns = 69;  // 5 panels, the last of 5 columns
+  const std::vector<std::byte> file = random_rows(TensorType::q4_1, k, columns, random);
+  const GgufTensor tensor{"w", {k, columns}, static_cast<std::uint32_t>(TensorType::q4_1), file};
+  WeightMemory whole(PackedMatrix::packed_bytes(tensor)), pieces(PackedMatrix::packed_bytes(tensor));
+  (void)PackedMatrix::pack(tensor, whole.bytes());
+  for (const auto& [first, last] : {std::pair{4u, 5u}, {1u, 4u}, {0u, 1u}, {2u, 2u}})
+    PackedMatrix::pack_panels(tensor, pieces.bytes(), first, last);
+  EXPECT_TRUE(std::ranges::equal(whole.bytes(), pieces.bytes()));
+}
+
 // On activations that int8 holds exactly the quantized products are those of the file's weights to float's precision.
 TEST_P(Int8GemmTest, ExactActivationsGiveFloatPrecision) {
   Random random(4);
@@ -430,7 +443,7 @@ std::vector<float> attend_all(const KernelTable& kernels, const AttentionInput& 
   std::vector<float> state_out(cpu::kQueryTile * dim), next_out(cpu::kQueryTile * dim), out(in.shape.queries * dim);
   cpu::AttentionPartial state{{}, {}, state_out.data()}, next{{}, {}, next_out.data()};
   for (std::uint32_t s = in.first_key(0) / cpu::kSegmentTokens; s * cpu::kSegmentTokens < in.limits.back(); ++s) {
-    kernels.attend(in.tile, s, next);
+    kernels.attend[0](in.tile, s, next);
     kernels.fold(state, next, in.shape.queries, dim);
   }
   for (std::uint32_t i = 0; i < in.shape.queries; ++i) kernels.finish(state, i, dim, out.data() + i * dim);

@@ -1,5 +1,7 @@
 #include "engine/model/gguf.h"
 
+#include <algorithm>
+#include <cstring>
 #include <fstream>
 #include <map>
 #include <utility>
@@ -263,6 +265,18 @@ TEST(Gguf, OpensFiles) {
   (*file)->drop_pages();  // they come back from the file
   EXPECT_EQ((*file)->tensor("output_norm.weight")->data.size(), before.size());
   EXPECT_NE(static_cast<int>((*file)->tensor("output_norm.weight")->data[3]), 0);
+}
+
+TEST(Gguf, PiecesOfItsPagesComeBack) {
+  const testing::TempDir dir;
+  const std::string bytes = testing::tiny_model_bytes({});
+  std::ofstream(dir / "model.gguf", std::ios::binary) << bytes;
+  const auto file = GgufFile::open(dir / "model.gguf");
+  ASSERT_TRUE(file) << file.error().message;
+  const std::span<const std::byte> whole = (*file)->parts()[0].bytes;
+  for (const auto& [first, size] : {std::pair<std::size_t, std::size_t>{1, 4095}, {100, 3}, {4095, 9000}, {0, 4096}})
+    (*file)->drop_pages(whole.subspan(first, std::min(size, whole.size() - first)));
+  EXPECT_EQ(std::memcmp(whole.data(), bytes.data(), bytes.size()), 0);
 }
 
 TEST(Gguf, SaysWhyAFileCannotBeOpened) {

@@ -1,5 +1,6 @@
 #include "engine/model/portable_math.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
@@ -80,6 +81,18 @@ TEST(Rope, TableHoldsTurnsOfEveryPosition) {
       const double angle = position * std::pow(100000.0, -2.0 * i / 8);
       EXPECT_NEAR(table.cosines(position)[i], std::cos(angle), 1e-7);
       EXPECT_NEAR(table.sines(position)[i], std::sin(angle), 1e-7);
+    }
+  }
+}
+
+TEST(Rope, GrowsByWhatIsAskedFor) {
+  const RopeTable whole(RopeConfig{}, 8, {}, 1000);
+  RopeTable grown(RopeConfig{}, 8, {}, 0);
+  for (const std::uint32_t positions : {1u, 300u, 299u, 1000u}) {
+    grown.extend(positions);
+    for (std::uint32_t position = 0; position < positions; ++position) {
+      ASSERT_TRUE(std::ranges::equal(grown.cosines(position), whole.cosines(position))) << position;
+      ASSERT_TRUE(std::ranges::equal(grown.sines(position), whole.sines(position))) << position;
     }
   }
 }
