@@ -12,6 +12,7 @@ struct V {
   static constexpr uint32_t kLanes = 8;
   static constexpr uint32_t kGemmRows = 4;  // 16 registers: 8 weight vectors, 4 accumulators, temporaries
   static constexpr uint32_t kGemmPanels = 1;
+  static constexpr uint32_t kUnpackRows = 48;
   static constexpr uint32_t kQueries = 6;
   using F = __m256;
   using I = __m256i;
@@ -60,7 +61,11 @@ struct V {
   static I zero_int() { return _mm256_setzero_si256(); }
   static I to_int(F v) { return _mm256_cvtps_epi32(v); }
   static F to_float(I v) { return _mm256_cvtepi32_ps(v); }
-  static I add_int(I a, I b) { return _mm256_add_epi32(a, b); }
+  static I add_int(I a, I b) {
+    I sum = _mm256_add_epi32(a, b);
+    asm("" : "+x"(sum));  // compilers regroup sums to a tree, and run out of registers
+    return sum;
+  }
   static int32_t horizontal_sum_int(I v) {
     __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
     s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4E));
@@ -72,6 +77,7 @@ struct V {
   }
   static void prefetch(const uint8_t* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
   static I load_bytes(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+  static void store_bytes(uint8_t* p, I v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
   static I low_nibbles(I v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
   static I high_nibbles(I v) { return _mm256_and_si256(_mm256_srli_epi16(v, 4), _mm256_set1_epi8(15)); }
   template <int kLeft>
@@ -99,6 +105,28 @@ struct V {
     __builtin_memcpy(&value, p, sizeof value);
     return _mm256_set1_epi32(value);
   }
+  static constexpr bool kDotProducts = false;
+  // The int16 sums of so many slots do not overflow: 8 * 2 * 15 * 127, 4 * 2 * 31 * 127 and 2 * 2 * 63 * 127 < 32768.
+  static constexpr uint32_t slots_in_int16(uint32_t bits) { return bits == 4 ? 8 : bits == 5 ? 4 : 2; }
+  static I multiply_pairs(I weights, I x) { return _mm256_maddubs_epi16(weights, x); }
+  static I add_int16(I a, I b) {
+    I sum = _mm256_add_epi16(a, b);
+    asm("" : "+x"(sum));  // compilers regroup such sums to a tree, and run out of registers
+    return sum;
+  }
+  static I sum_pairs(I v) { return _mm256_madd_epi16(v, _mm256_set1_epi16(1)); }
+  // Weights as they are, of stored + 128.
+  struct Signed {
+    I magnitude, weights;
+  };
+  static Signed without_128(I stored) {
+    const I w = _mm256_xor_si256(stored, _mm256_set1_epi8(-128));
+    return {_mm256_abs_epi8(w), w};
+  }
+  // Of |w| and sign(w) * x: two products of at most 128 * 127 fit int16.
+  static I dot_signed(const Signed& w, I x) {
+    return sum_pairs(_mm256_maddubs_epi16(w.magnitude, _mm256_sign_epi8(x, w.weights)));
+  }
   // Adds the dot products of R rows with kSlots slots of unsigned weights of less than 8 bits.
   template <uint32_t R, uint32_t kBits, uint32_t kSlots>
   static void add_dots(const I* weights, const uint8_t* x, I* dots) {
@@ -113,24 +141,15 @@ struct V {
   }
 
  private:
-  // The int16 sums of so many slots do not overflow: 8 * 2 * 15 * 127, 4 * 2 * 31 * 127 and 2 * 2 * 63 * 127 < 32768.
-  static constexpr uint32_t slots_in_int16(uint32_t bits) { return bits == 4 ? 8 : bits == 5 ? 4 : 2; }
   template <uint32_t kSlots>
   static I dot(const I* weights, const uint8_t* x) {
     I sum = zero_int();
-    for (uint32_t i = 0; i < kSlots; ++i)
-      sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(weights[i], four_bytes(x + i * 4)));
-    return _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
+    for (uint32_t i = 0; i < kSlots; ++i) sum = add_int16(sum, multiply_pairs(weights[i], four_bytes(x + i * 4)));
+    return sum_pairs(sum);
   }
-  // Weights are stored + 128. |w| * (sign(w) * x): two products of at most 128 * 127 fit int16.
   static I dot_biased8(const I* weights, const uint8_t* x) {
-    const I ones = _mm256_set1_epi16(1);
     I sum = zero_int();
-    for (uint32_t i = 0; i < 8; ++i) {
-      const I w = _mm256_xor_si256(weights[i], _mm256_set1_epi8(-128));
-      const I signed_x = _mm256_sign_epi8(four_bytes(x + i * 4), w);
-      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(w), signed_x), ones));
-    }
+    for (uint32_t i = 0; i < 8; ++i) sum = add_int(sum, dot_signed(without_128(weights[i]), four_bytes(x + i * 4)));
     return sum;
   }
 };

@@ -11,6 +11,11 @@ namespace {
 #include "engine/cpu/avx512_lanes.inc"
 
 struct V : Avx512 {
+  static constexpr uint32_t kGemmPanels = 3;  // 4 rows of 3 panels: 24 sums, 3 weight vectors and temporaries
+  static constexpr uint32_t kUnpackRows = 48;
+  static constexpr bool kDotProducts = true;
+
+  static I add_dot(I sum, I weights, I x) { return _mm512_dpbusd_epi32(sum, weights, x); }
   // Adds the dot products of R rows with kSlots slots of unsigned weights. A dot product instruction waits four cycles
   // for the one before and two could start in each, so about eight sums grow side by side: those of the rows, or
   // several for each row (integers add up exactly in any order).

@@ -121,28 +121,63 @@ class GemmTest : public ::testing::TestWithParam<std::tuple<std::string, PanelTy
 
 class Int8GemmTest : public GemmTest {};  // of quantized types only
 
-TEST_P(GemmTest, AnyRowsEqualScalar) {
+// Runs of panels, some of them many enough to be unpacked first, against the scalar class a panel at a time.
+TEST_P(GemmTest, AnyRowsAndPanelsEqualScalar) {
   Random random(1);
-  for (const std::uint32_t k : has_super_blocks(type_) ? std::vector{256u, 768u} : std::vector{32u, 96u, 576u}) {
-    constexpr std::uint32_t kRows = 19;
-    const std::vector<std::uint8_t> panel = random_panel(type_, k, random);
-    ASSERT_EQ(panel.size(), cpu::panel_bytes(type_, k));
+  constexpr std::uint32_t kRows = 70, kPanels = 7, kStride = kPanels * 16 + 4;
+  const bool oracle = &kernels_ == &scalar_;  // against itself: slow, and less to see
+  for (const std::uint32_t k : has_super_blocks(type_) ? std::vector{256u, 1024u} : std::vector{32u, 864u}) {
+    const std::size_t panel_bytes = cpu::panel_bytes(type_, k);
+    std::vector<std::uint8_t> panels;
+    for (std::uint32_t p = 0; p < kPanels; ++p) {
+      const std::vector<std::uint8_t> panel = random_panel(type_, k, random);
+      ASSERT_EQ(panel.size(), panel_bytes);
+      panels.insert(panels.end(), panel.begin(), panel.end());
+    }
     const std::vector<float> x = random.floats(kRows * k, 3.0f);
     std::size_t tile_bytes = 0;
     const std::vector<std::uint8_t> tiles = tiles_of(scalar_, type_, kRows, k, x, tile_bytes);
-    const std::vector<float> start = random.floats(kRows * 20);
+    const std::vector<float> start = random.floats(kRows * kStride);
     for (const bool add : {false, true}) {
-      const std::vector<float> truth =
-          multiply(scalar_, panel.data(), tiles.data(), tile_bytes, k, kRows, start, 20, add);
-      for (std::uint32_t rows = 1; rows <= kRows; ++rows) {
-        std::vector<float> expected = start;
-        std::copy_n(truth.begin(), rows * 20, expected.begin());
-        const std::vector<float> out =
-            multiply(kernels_, panel.data(), tiles.data(), tile_bytes, k, rows, start, 20, add);
-        ASSERT_EQ(bytes_of(out), bytes_of(expected)) << "k " << k << " rows " << rows;
-      }
+      std::vector<float> truth = start;
+      for (std::uint32_t p = 0; p < kPanels; ++p)
+        scalar_.gemm[static_cast<std::uint32_t>(type_)]({panels.data() + p * panel_bytes, panel_bytes, 1, tiles.data(),
+                                                         tile_bytes, k, kRows, truth.data() + p * 16, kStride, add});
+      for (const std::uint32_t count : {1u, 2u, 3u, 5u, 7u})
+        for (std::uint32_t rows = 1; rows <= kRows; rows += oracle ? 23 : rows < 33 && count == 3 ? 1 : 7) {
+          std::vector<float> expected = start;
+          for (std::uint32_t r = 0; r < rows; ++r)
+            std::copy_n(truth.begin() + r * kStride, count * 16, expected.begin() + r * kStride);
+          std::vector<float> out = start;
+          kernels_.gemm[static_cast<std::uint32_t>(type_)](
+              {panels.data(), panel_bytes, count, tiles.data(), tile_bytes, k, rows, out.data(), kStride, add});
+          ASSERT_EQ(bytes_of(out), bytes_of(expected)) << "k " << k << " rows " << rows << " panels " << count;
+        }
     }
   }
+}
+
+// Sums of more rows than wait at once while K goes on.
+TEST_P(GemmTest, ManyRowsOfALongKEqualFewRows) {
+  Random random(6);
+  constexpr std::uint32_t kRows = 133, kPanels = 3, k = 1024;
+  std::vector<std::uint8_t> panels;
+  for (std::uint32_t p = 0; p < kPanels; ++p) {
+    const std::vector<std::uint8_t> panel = random_panel(type_, k, random);
+    panels.insert(panels.end(), panel.begin(), panel.end());
+  }
+  const std::vector<float> x = random.floats(kRows * k, 3.0f);
+  std::size_t tile_bytes = 0;
+  const std::vector<std::uint8_t> tiles = tiles_of(kernels_, type_, kRows, k, x, tile_bytes);
+  std::vector<float> many(kRows * kPanels * 16), few(many.size());
+  const auto multiply_rows = [&](std::uint32_t first, std::uint32_t rows, std::vector<float>& out) {
+    kernels_.gemm[static_cast<std::uint32_t>(type_)]({panels.data(), panels.size() / kPanels, kPanels,
+                                                      tiles.data() + first / 8 * tile_bytes, tile_bytes, k, rows,
+                                                      out.data() + first * kPanels * 16, kPanels * 16, false});
+  };
+  multiply_rows(0, kRows, many);
+  for (std::uint32_t first = 0; first < kRows; first += 8) multiply_rows(first, std::min(8u, kRows - first), few);
+  EXPECT_EQ(bytes_of(many), bytes_of(few));
 }
 
 // The extremes of the integers: the least and greatest weights and 8-bit scales, activations of +-127.
