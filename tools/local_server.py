@@ -139,8 +139,8 @@ class LocalServer:
         finally:
             connection.close()
 
-    def get(self, path, timeout=30):
-        return self.request("GET", path, timeout=timeout)
+    def get(self, path, timeout=30, headers=None):
+        return self.request("GET", path, headers=headers, timeout=timeout)
 
     def post(self, path, body, headers=None, timeout=300):
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
