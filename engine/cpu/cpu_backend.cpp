@@ -26,6 +26,15 @@ void ask_for_huge_pages(HostBlockMemory& memory) {
 constexpr std::uint32_t kRowsMax = 512;      // of one forward pass; bounds the activations
 constexpr std::uint32_t kLogitRowsMax = 32;  // of one output product; bounds the logits held beside the results
 
+// Equal for all classes, as kernels.h promises equal bits, but of products with bf16 weights.
+std::string numerics_id(const PackedModel& model, const cpu::KernelTable& kernels) {
+  bool bf16 = model.output.type() == cpu::PanelType::bf16;
+  for (const PackedLayer& l : model.layers)
+    for (const PackedMatrix* m : {&l.wq, &l.wk, &l.wv, &l.wo, &l.w_gate, &l.w_up, &l.w_down})
+      bf16 |= m->type() == cpu::PanelType::bf16;
+  return bf16 && kernels.round_row != nullptr ? "cpu.1+bf16dot" : "cpu.1";
+}
+
 class CpuBackend final : public Backend {
  public:
   CpuBackend(PackedModel model, const cpu::KernelTable& kernels, std::uint32_t threads, std::uint32_t block_tokens,
@@ -36,7 +45,7 @@ class CpuBackend final : public Backend {
         forward_(model_, kernels, pool_, block_tokens),
         info_{.name = "cpu",
               .kernel_class = kernels.name,
-              .numerics_id = "cpu.1",  // of all classes: kernels.h promises equal bits
+              .numerics_id = numerics_id(model_, kernels),
               .kv_layout = "f16 [layer][K|V][kv_head] K [dim][token] V [token][dim]",
               .block_bytes = memory_->block_bytes(),
               .block_tokens = block_tokens,

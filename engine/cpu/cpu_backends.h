@@ -27,7 +27,8 @@ Result<std::unique_ptr<Backend>> make_reference_backend(const GgufFile& file, co
 Result<std::unique_ptr<Backend>> make_cpu_backend(const GgufFile& file, const ModelConfig& config,
                                                   const BackendOptions& options);
 
-// Kernel classes that this processor can run, best first ("avx512_vnni", "avx512", "avx2"); "scalar" is always last.
+// Kernel classes that this processor can run, best first ("amx_int8", "avx512_bf16", "avx512_vnni", "avx512", "avx2");
+// "scalar" is always last.
 std::vector<std::string> available_kernel_classes();
 
 }  // namespace kvasir

@@ -144,7 +144,7 @@ void Forward::normalize(const std::vector<float>& weight) {
 void Forward::attention_block(std::uint32_t layer, std::span<const ForwardRun> runs) {
   const PackedLayer& w = model_.layers[layer];
   const PackedMatrix* inputs[] = {&w.wq, &w.wk, &w.wv};
-  hidden_in_.shape(rows_, config_.hidden, inputs);
+  hidden_in_.shape(kernels_, rows_, config_.hidden, inputs);
   normalize(w.attn_norm);
   multiply(kernels_, pool_, hidden_in_,
            {{&w.wq, q_.data(), q_columns_}, {&w.wk, k_.data(), kv_columns_}, {&w.wv, v_.data(), kv_columns_}});
@@ -152,7 +152,7 @@ void Forward::attention_block(std::uint32_t layer, std::span<const ForwardRun> r
   Attention& attention = config_.is_local(layer) ? local_attention_ : attention_;
   attention.run(layer, q_.data(), q_columns_, attended_.data(), q_columns_);
   const PackedMatrix* outputs[] = {&w.wo};
-  attended_in_.shape(rows_, config_.heads * config_.head_dim, outputs);
+  attended_in_.shape(kernels_, rows_, config_.heads * config_.head_dim, outputs);
   for_rows([&](std::uint32_t row) { attended_in_.set_row(kernels_, row, attended_.data() + row * q_columns_); });
   add_product(attended_in_, w.wo, w.bo, w.attn_post_norm);
 }
@@ -224,11 +224,11 @@ void Forward::store_kv(std::uint32_t layer, const ForwardRun& run, std::uint32_t
 
 void Forward::feed_forward_block(const PackedLayer& w) {
   const PackedMatrix* inputs[] = {&w.w_gate, &w.w_up};
-  hidden_in_.shape(rows_, config_.hidden, inputs);
+  hidden_in_.shape(kernels_, rows_, config_.hidden, inputs);
   normalize(w.ffn_norm);
   multiply_gated(kernels_, pool_, config_.activation, hidden_in_, w.w_gate, w.w_up, gated_.data(), ffn_columns_);
   const PackedMatrix* outputs[] = {&w.w_down};
-  gated_in_.shape(rows_, config_.ffn, outputs);
+  gated_in_.shape(kernels_, rows_, config_.ffn, outputs);
   for_rows([&](std::uint32_t row) { gated_in_.set_row(kernels_, row, gated_.data() + row * ffn_columns_); });
   add_product(gated_in_, w.w_down, {}, w.ffn_post_norm);
 }
@@ -237,7 +237,7 @@ const float* Forward::logits(std::span<const std::uint32_t> rows) {
   const auto count = static_cast<std::uint32_t>(rows.size());
   selected_.reserve(count * std::size_t{config_.hidden});
   const PackedMatrix* consumers[] = {&model_.output};
-  output_in_.shape(count, config_.hidden, consumers);
+  output_in_.shape(kernels_, count, config_.hidden, consumers);
   for (std::uint32_t i = 0; i < count; ++i) {
     KVASIR_ASSERT(rows[i] < rows_);
     float* row = selected_.data() + i * std::size_t{config_.hidden};

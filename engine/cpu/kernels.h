@@ -6,8 +6,9 @@
 // The kernels of the cpu backend, as a table of functions per instruction set ("kernel class"). Plain C types only: the
 // kernel files are compiled with flags of their own and must not instantiate inline functions of the standard library.
 //
-// Numerical contract. Every class computes the same bits, because each output element has one order of operations, and
-// vector lanes only ever hold independent elements:
+// Numerical contract. Every class computes the same bits (of products with bf16 weights, every class without
+// round_row), because each output element has one order of operations, and vector lanes only ever hold independent
+// elements:
 //   GEMM       lanes are 16 output columns; one float accumulator per element, one pass over K; integer dots are exact
 //   attention  lanes are keys for scores and head dimensions for outputs; exp is our own polynomial
 //   sums       16 running sums (element i goes to sum i % 16), then a fixed tree
@@ -86,7 +87,7 @@ struct PanelGemm {
   const uint8_t* panel;  // the first; the others follow, panel_bytes apart
   size_t panel_bytes;
   uint32_t panels;
-  const uint8_t* tiles;  // ceil(rows / 8) tiles of int8 groups, or for float panels of f32 [k][8 rows]
+  const uint8_t* tiles;  // ceil(rows / 8) tiles of int8 groups, or for float panels of f32 [k][8 rows] (see round_row)
   size_t tile_bytes;
   uint32_t k;
   uint32_t rows;
@@ -150,6 +151,10 @@ struct KernelTable {
   void (*fold)(AttentionPartial& state, const AttentionPartial& next, uint32_t queries, uint32_t head_dim);
   // out = state.out / state.sum for query `query`.
   void (*finish)(const AttentionPartial& state, uint32_t query, uint32_t head_dim, float* out);
+
+  // Where there is one, bf16 panels take activations in bf16, which gives other bits (bf16_dots.h). Writes row `row`
+  // (0-7) of a tile [n / 2][8 rows][2].
+  void (*round_row)(const float* x, uint32_t n, uint8_t* tile, uint32_t row) = nullptr;
 };
 
 extern const KernelTable kScalarKernels;

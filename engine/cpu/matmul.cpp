@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/cpu/bf16_dots.h"
 #include "storage/base/assert.h"
 #include "storage/base/ids.h"
 
@@ -60,38 +61,44 @@ void run_panels(const cpu::KernelTable& kernels, const Activations& x, const Pro
 
 }  // namespace
 
-void Activations::shape(std::uint32_t rows, std::uint32_t k, std::span<const PackedMatrix* const> consumers) {
+Activations::Form Activations::form(cpu::PanelType type) const {
+  if (cpu::wants_int8(type)) return Form::int8;
+  return type == cpu::PanelType::bf16 && rounds_ ? Form::bf16 : Form::f32;
+}
+
+std::size_t Activations::tile_bytes(Form form) const {
+  if (form == Form::int8) return std::size_t{k_} / cpu::kGroup * cpu::kTileGroupBytes;
+  return form == Form::bf16 ? cpu::bf16_tile_bytes(k_) : std::size_t{k_} * kTileRows * sizeof(float);
+}
+
+void Activations::shape(const cpu::KernelTable& kernels, std::uint32_t rows, std::uint32_t k,
+                        std::span<const PackedMatrix* const> consumers) {
   rows_ = rows;
   k_ = k;
-  int8_ = float_ = false;
+  rounds_ = kernels.round_row != nullptr;
+  std::ranges::fill(wanted_, false);
   for (const PackedMatrix* m : consumers) {
     KVASIR_ASSERT(m->k() == k);
-    (cpu::wants_int8(m->type()) ? int8_ : float_) = true;
+    wanted_[static_cast<std::uint32_t>(form(m->type()))] = true;
   }
-  const std::size_t tiles = div_ceil(rows, kTileRows);
-  if (int8_) int8_tiles_.reserve(tiles * (k / cpu::kGroup) * cpu::kTileGroupBytes);
-  if (float_) float_tiles_.reserve(tiles * k * kTileRows);
+  for (std::uint32_t f = 0; f < kForms; ++f)
+    if (wanted_[f]) tiles_[f].reserve(div_ceil(rows, kTileRows) * tile_bytes(Form{f}));
 }
 
 void Activations::set_row(const cpu::KernelTable& kernels, std::uint32_t row, const float* x) {
-  const std::size_t tile = row / kTileRows;
   const std::uint32_t r = row % kTileRows;
-  if (int8_) kernels.quantize(x, k_, int8_tiles_.data() + tile * (k_ / cpu::kGroup) * cpu::kTileGroupBytes, r);
-  if (float_) {
-    float* to = float_tiles_.data() + tile * k_ * kTileRows + r;
+  if (wanted(Form::int8)) kernels.quantize(x, k_, tile(Form::int8, row), r);
+  if (wanted(Form::bf16)) kernels.round_row(x, k_, tile(Form::bf16, row), r);
+  if (wanted(Form::f32)) {
+    float* to = reinterpret_cast<float*>(tile(Form::f32, row)) + r;
     for (std::uint32_t i = 0; i < k_; ++i) to[i * kTileRows] = x[i];
   }
 }
 
-std::size_t Activations::tile_bytes(cpu::PanelType type) const {
-  return cpu::wants_int8(type) ? std::size_t{k_} / cpu::kGroup * cpu::kTileGroupBytes
-                               : std::size_t{k_} * kTileRows * sizeof(float);
-}
+std::size_t Activations::tile_bytes(cpu::PanelType type) const { return tile_bytes(form(type)); }
 
 const std::uint8_t* Activations::tile(cpu::PanelType type, std::uint32_t row) const {
-  const auto* tiles =
-      cpu::wants_int8(type) ? int8_tiles_.data() : reinterpret_cast<const std::uint8_t*>(float_tiles_.data());
-  return tiles + row / kTileRows * tile_bytes(type);
+  return tiles_[static_cast<std::uint32_t>(form(type))].data() + row / kTileRows * tile_bytes(type);
 }
 
 void multiply(const cpu::KernelTable& kernels, ThreadPool& pool, const Activations& x,
@@ -121,7 +128,7 @@ void multiply(const cpu::KernelTable& kernels, ThreadPool& pool, const Activatio
 void multiply_gated(const cpu::KernelTable& kernels, ThreadPool& pool, Activation activation, const Activations& x,
                     const PackedMatrix& gate, const PackedMatrix& up, float* out, std::size_t out_stride) {
   const auto activate_mul = activation == Activation::silu ? kernels.silu_mul : kernels.gelu_mul;
-  constexpr std::uint32_t kRows = 64;  // of gate and up at a time: up to 32 KiB on the stack
+  constexpr std::uint32_t kRows = 192;  // of gate and up at a time: up to 96 KiB on the stack, which stay in L2
   const std::size_t tile_bytes = std::max(x.tile_bytes(gate.type()), x.tile_bytes(up.type()));
   const Cut c = cut(x.rows(), gate.panels(), kernels.gemm_panels, tile_bytes, pool.threads());
   pool.run(c.tasks(), [&](std::uint32_t task, std::uint32_t) {

@@ -12,12 +12,14 @@
 
 namespace kvasir {
 
-// The input rows of a matrix product in the form that the kernels read: tiles of 8 rows, int8 with a scale per group of
-// 32 for quantized weights, f32 [k][8] for the others.
+// The input rows of a matrix product in the forms that the kernels read: tiles of 8 rows, int8 with a scale per group
+// of 32 for quantized weights, bf16 [k / 2][8][2] for weights of bf16 where the kernels multiply these, f32 [k][8] for
+// the others.
 class Activations {
  public:
-  // Room for `rows` rows of `k` elements, for weights of these matrices.
-  void shape(std::uint32_t rows, std::uint32_t k, std::span<const PackedMatrix* const> consumers);
+  // Room for `rows` rows of `k` elements, for products of these kernels with these matrices.
+  void shape(const cpu::KernelTable& kernels, std::uint32_t rows, std::uint32_t k,
+             std::span<const PackedMatrix* const> consumers);
   void set_row(const cpu::KernelTable& kernels, std::uint32_t row, const float* x);
 
   std::uint32_t rows() const { return rows_; }
@@ -27,10 +29,19 @@ class Activations {
   std::size_t tile_bytes(cpu::PanelType type) const;
 
  private:
+  enum class Form : std::uint32_t { int8, bf16, f32 };
+  static constexpr std::uint32_t kForms = 3;
+  Form form(cpu::PanelType type) const;
+  bool wanted(Form form) const { return wanted_[static_cast<std::uint32_t>(form)]; }
+  std::size_t tile_bytes(Form form) const;
+  std::uint8_t* tile(Form form, std::uint32_t row) {
+    return tiles_[static_cast<std::uint32_t>(form)].data() + row / cpu::kTileRows * tile_bytes(form);
+  }
+
   std::uint32_t rows_ = 0, k_ = 0;
-  bool int8_ = false, float_ = false;
-  AlignedBuffer<std::uint8_t> int8_tiles_;
-  AlignedBuffer<float> float_tiles_;
+  bool rounds_ = false;  // bf16 weights take bf16
+  bool wanted_[kForms] = {};
+  AlignedBuffer<std::uint8_t> tiles_[kForms];
 };
 
 // One matrix of a product and where its columns go: out[row * out_stride + column].

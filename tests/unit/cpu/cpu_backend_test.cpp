@@ -1,8 +1,11 @@
+#include <map>
 #include <tuple>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine/cpu/kernel_dispatch.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_model.h"
 #include "tests/unit/cpu/backend_driver.h"
@@ -152,10 +155,10 @@ TEST_F(CpuBackendTest, RefusesWhatItCannotDo) {
 // Types of weights x kernel classes.
 class CpuBackendTypesTest : public CpuBackendTest, public ::testing::WithParamInterface<TinyType> {};
 
-// int8 activations cost about 2 % of a random model's logits; f16 KV a thousandth.
-constexpr double kInt8Error = 0.04, kF16Error = 0.002;
+// int8 activations cost about 2 % of a random model's logits, bf16 ones half of it; f16 KV a thousandth.
+constexpr double kInt8Error = 0.04, kBf16Error = 0.02, kF16Error = 0.002;
 
-TEST_P(CpuBackendTypesTest, EveryClassGivesTheSameBitsNearTheReference) {
+TEST_P(CpuBackendTypesTest, ClassesOfANumericsIdGiveTheSameBitsNearTheReference) {
   TinyModelSpec spec = odd_spec();
   spec.matrices = GetParam();
   spec.embedding = GetParam();
@@ -166,15 +169,33 @@ TEST_P(CpuBackendTypesTest, EveryClassGivesTheSameBitsNearTheReference) {
   const std::vector<TokenId> ids = random_ids(tokens, spec.vocabulary, 8);
   const std::vector<float> truth =
       BackendDriver(path, options_of(""), BackendDriver::Kind::reference).prefill(ids, tokens);
-  std::string logits, kv;
+  const bool int8 = testing::tiny_block_elements(GetParam()) > 1;
+  std::map<std::string, std::pair<std::string, std::string>> by_numerics;  // logits and KV
   for (const std::string& kernel_class : available_kernel_classes()) {
     BackendDriver driver(path, options_of(kernel_class));
+    const std::string& numerics = driver.info().numerics_id;
+    const bool bf16 = GetParam() == TinyType::bf16 && find_kernels(kernel_class).value()->round_row != nullptr;
+    EXPECT_EQ(numerics, bf16 ? "cpu.1+bf16dot" : "cpu.1") << kernel_class;
     const std::vector<float> own = driver.prefill(ids, 100);
-    if (logits.empty()) logits = bits_of(own), kv = driver.full_blocks(ids.size());
-    EXPECT_EQ(bits_of(own), logits) << kernel_class;
-    EXPECT_EQ(driver.full_blocks(ids.size()), kv) << kernel_class;
-    const bool int8 = testing::tiny_block_elements(GetParam()) > 1;
-    EXPECT_LT(relative_error(own, truth), int8 ? kInt8Error : kF16Error) << kernel_class;
+    const std::string kv = driver.full_blocks(ids.size());
+    const auto& expected = by_numerics.try_emplace(numerics, bits_of(own), kv).first->second;
+    EXPECT_TRUE(bits_of(own) == expected.first) << kernel_class;
+    EXPECT_TRUE(kv == expected.second) << kernel_class;
+    EXPECT_LT(relative_error(own, truth), int8 ? kInt8Error : bf16 ? kBf16Error : kF16Error) << kernel_class;
+    EXPECT_TRUE(bits_of(driver.prefill(ids, 1, 30)) == bits_of(own)) << kernel_class;
+  }
+  EXPECT_LE(by_numerics.size(), GetParam() == TinyType::bf16 ? 2u : 1u);
+}
+
+// Only the output is of bf16: not what stored KV depends on, but the logits do.
+TEST_F(CpuBackendTest, NumericsAreNamedForAnyProductWithBf16) {
+  TinyModelSpec spec = odd_spec();
+  spec.matrices = TinyType::q8_0;
+  spec.embedding = TinyType::bf16;
+  const std::string path = model(spec);
+  for (const std::string& kernel_class : available_kernel_classes()) {
+    const bool rounds = find_kernels(kernel_class).value()->round_row != nullptr;
+    EXPECT_EQ(BackendDriver(path, options_of(kernel_class)).info().numerics_id, rounds ? "cpu.1+bf16dot" : "cpu.1");
   }
 }
 
