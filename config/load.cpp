@@ -86,10 +86,24 @@ void read_key(Section& section, Names& names, std::vector<KeyConfig>& keys) {
   keys.push_back(std::move(key));
 }
 
+void read_canonical(Section& section, CanonicalConfig& canonical) {
+  for (const auto& [name, mode] :
+       {std::pair{"drop_client_headers", &canonical.drop_client_headers}, std::pair{"text_form", &canonical.text_form},
+        std::pair{"strip_cache_markers", &canonical.strip_cache_markers},
+        std::pair{"tool_layout", &canonical.tool_layout}, std::pair{"sort_schema_keys", &canonical.sort_schema_keys},
+        std::pair{"keep_call_arguments", &canonical.keep_call_arguments},
+        std::pair{"system_in_place", &canonical.system_in_place}, std::pair{"line_endings", &canonical.line_endings},
+        std::pair{"nfc", &canonical.nfc}, std::pair{"round_clock", &canonical.round_clock},
+        std::pair{"move_volatile", &canonical.move_volatile}, std::pair{"sort_tools", &canonical.sort_tools}}) {
+    section.choice(name, *mode, {"off", "report", "on"});
+  }
+}
+
 void read_namespace(Section& section, Names& names, std::vector<NamespaceConfig>& namespaces) {
   NamespaceConfig entry;
   read_name(section, entry.name, names.namespaces);
-  for (const char* later : {"keep_for", "expire_after", "tiers", "share", "canonical"}) section.not_yet(later);
+  for (const char* later : {"keep_for", "expire_after", "tiers", "share"}) section.not_yet(later);
+  section.section("canonical", [&](Section& canonical) { read_canonical(canonical, entry.canonical); });
   namespaces.push_back(std::move(entry));
 }
 
@@ -146,6 +160,7 @@ void read_cache(Section& section, CacheConfig& cache) {
   std::string block_tokens = std::to_string(cache.block_tokens);
   section.choice("block_tokens", block_tokens, {"16", "32", "64", "128"});
   cache.block_tokens = static_cast<std::uint32_t>(*parse_count(block_tokens));
+  section.choice("kv_type", cache.kv_type, {"f16", "int8"});
   section.choice("policy", cache.policy, {"lru", "s3fifo", "value"});
   section.secret("secret", cache.secret);
   section.flag("share_numerics", cache.share_numerics);
@@ -178,6 +193,7 @@ void read_limits(Section& section, LimitsConfig& limits) {
   section.count("step_tokens", limits.step_tokens, 1, 65'536);
   read_itl_target(section, limits.itl_target);
   section.count("threads", limits.threads, 0, 1024);
+  section.flag("pin_threads", limits.pin_threads);
   section.count("io_threads", limits.io_threads, 1, 64);
   for (const auto& [name, value] :
        {std::pair{"header_timeout", &limits.header_timeout}, std::pair{"body_timeout", &limits.body_timeout},

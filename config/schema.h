@@ -35,8 +35,26 @@ struct TenantConfig {
   std::uint32_t weight = 1;             // share of the engine while tenants compete
 };
 
+// What is done to prompts so that those that mean the same are the same (gateway/canonical/rules.h); each rule is on,
+// off, or only reports what it would do.
+struct CanonicalConfig {
+  std::string drop_client_headers = "on";
+  std::string text_form = "on";
+  std::string strip_cache_markers = "on";
+  std::string tool_layout = "on";
+  std::string sort_schema_keys = "on";
+  std::string keep_call_arguments = "on";
+  std::string system_in_place = "on";
+  std::string line_endings = "off";
+  std::string nfc = "off";
+  std::string round_clock = "off";
+  std::string move_volatile = "off";
+  std::string sort_tools = "off";
+};
+
 struct NamespaceConfig {
   std::string name;
+  CanonicalConfig canonical;
 };
 
 struct HostTierConfig {
@@ -53,6 +71,7 @@ struct DiskTierSection {
 
 struct CacheConfig {
   std::uint32_t block_tokens = 32;  // 16 | 32 | 64 | 128
+  std::string kv_type = "f16";      // f16 | int8
   std::string policy = "value";     // lru | s3fifo | value
   std::string secret;               // ${ENV} or file:PATH; empty: made once and kept in the disk tier's folder
   bool share_numerics = false;
@@ -77,6 +96,7 @@ struct LimitsConfig {
   std::uint32_t step_tokens = 512;
   LatencyTarget itl_target;
   std::uint32_t threads = 0;  // compute threads; 0: one per core
+  bool pin_threads = false;   // each to a core of its own
   std::uint32_t io_threads = 2;
   std::chrono::milliseconds header_timeout{10'000};
   std::chrono::milliseconds body_timeout{60'000};

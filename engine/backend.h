@@ -15,7 +15,8 @@
 
 namespace kvasir {
 
-enum class LogitsWanted : std::uint8_t { none, last, all };  // raw logits to copy out, besides sampling
+// Raw logits to copy out, besides sampling: `last` of the last position and of those whose next token is a draft.
+enum class LogitsWanted : std::uint8_t { none, last, all };
 
 // One sequence's part of a step: compute ids[first_position, ids.size()), reading KV of what is before and writing KV
 // of these into `blocks`. ids stays valid and unchanged until the step's result was taken.
@@ -25,9 +26,13 @@ struct SequenceInput {
   std::uint32_t first_position = 0;  // < ids.size()
   std::vector<BlockId> blocks;       // block table: ceil(ids.size() / block_tokens) entries; those with a position
                                      // >= first_position are filling and belong to this sequence alone
-  const SamplingParams* sampling = nullptr;  // set: sample the token at position ids.size(); same lifetime as ids
+  const SamplingParams* sampling = nullptr;  // set: sample the token at position ids.size() - drafts, and those after
+                                             // each draft; same lifetime as ids
   std::uint32_t prompt_tokens = 0;           // where history turns from prompt to generated, for penalties
   LogitsWanted logits = LogitsWanted::none;
+  // So many of the last ids are guesses: what follows the ids before them, and each of them, is sampled too, as it
+  // would be were they generated. REQUIRES: first_position + 1 + drafts == ids.size() unless 0
+  std::uint32_t drafts = 0;
 };
 
 // A step's plan: a value, made by Scheduler::plan. Decodes (one id each) and prefill chunks, together.
@@ -43,7 +48,8 @@ struct Batch {
 struct SequenceOutput {
   SequenceId id{};
   std::optional<SampledToken> sampled;
-  std::vector<float> logits;  // (rows, vocabulary) as asked for
+  std::vector<SampledToken> after_drafts;  // after each draft, as if it and those before it were right
+  std::vector<float> logits;               // (rows, vocabulary) as asked for
 };
 
 struct BatchResult {

@@ -44,6 +44,7 @@ class OwnerThreadEngine final : public Engine {
 
   Result<SequenceId> submit(GenerateRequest request, std::shared_ptr<TokenListener> listener) override;
   void cancel(SequenceId id) override { inbox_->push(CancelRequest{id}); }
+  void tell_end(SequenceId id, RequestEnd end) override { inbox_->push(ToldEnd{id, end}); }
   void drain() override {
     const std::lock_guard lock(mutex_);
     draining_ = true;
@@ -106,6 +107,8 @@ void OwnerThreadEngine::receive(std::vector<InboxMessage> messages, TimePoint no
       core_.submit(std::move(*sequence));
     } else if (const auto* cancelled = std::get_if<CancelRequest>(&message)) {
       core_.cancel(cancelled->id, now);
+    } else if (const auto* told = std::get_if<ToldEnd>(&message)) {
+      core_.tell_end(told->id, told->end);
     } else {
       stopping_ = true;
     }

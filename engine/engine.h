@@ -53,10 +53,12 @@ class TokenListener {
   virtual ~TokenListener() = default;
   // The prompt's accounting is fixed (first admission); comes before the first token.
   virtual void on_admit(const PromptUsage& usage) = 0;
-  // False: cannot take more (client too slow or gone); the engine cancels the sequence.
+  // False: cannot take more (client too slow or gone); the engine cancels the sequence and calls on_token() no more.
   virtual bool on_token(const SampledToken& token) = 0;
   virtual void on_finish(const FinishInfo& info) = 0;
 };
+
+class RequestTraceSink;  // engine/request_trace.h
 
 struct GenerateRequest {
   std::vector<TokenId> prompt;   // not empty; ids in the vocabulary
@@ -67,6 +69,7 @@ struct GenerateRequest {
   std::string tenant;                // for fairness between tenants
   TimePoint arrived;                 // last byte of the body read
   std::optional<TimePoint> deadline;
+  bool tells_end = false;  // the caller promises tell_end() or cancel(), whatever happens
 };
 
 // How long the gap between two tokens of a running stream may get while prompts prefill beside it.
@@ -81,8 +84,10 @@ struct EngineConfig {
   std::uint32_t running_max = 64;                       // sequences in the batch
   std::uint32_t waiting_max = 256;                      // past running_max + waiting_max requests alive: queue_full
   std::uint32_t context_tokens_max = 0;                 // 0: the model's
+  bool speculation = true;                              // check guessed tokens where that brings more tokens a second
   std::chrono::milliseconds load_timeout{2000};         // past it a sequence computes what the disk did not bring
   std::map<std::string, std::uint32_t> tenant_weights;  // shares of the engine while tenants compete; 1 unless named
+  RequestTraceSink* traces = nullptr;                   // told of each request that ended; outlives the engine
 };
 
 // What a tenant has of an engine.
@@ -101,9 +106,10 @@ struct EngineStats {
   std::uint64_t prompt_tokens_computed = 0;
   std::uint64_t tokens_recomputed = 0;  // again after a preemption; never in the prompt's accounting
   std::uint64_t tokens_generated = 0;
-  std::uint32_t prefill_budget = 0;            // prefill tokens that the last step might have had
-  std::array<double, 5> step_seconds_parts{};  // StepTimeModel::parts()
-  std::vector<TenantStats> tenants;            // those that ever asked
+  std::uint64_t tokens_drafted = 0, tokens_accepted = 0;  // guesses checked; those that were right and saved a step
+  std::uint32_t prefill_budget = 0;                       // prefill tokens that the last step might have had
+  std::array<double, 5> step_seconds_parts{};             // StepTimeModel::parts()
+  std::vector<TenantStats> tenants;                       // those that ever asked
   PrefixCacheStats cache;
 };
 
@@ -122,6 +128,10 @@ class Engine {
 
   // Ends a sequence; its blocks are free or cached within one step. Unknown ids are ignored (it may just have ended).
   virtual void cancel(SequenceId id) = 0;
+
+  // How the request ends, for the cache: what the engine cannot see, such as a tool call. Before its on_finish() or
+  // after, once; unknown ids are ignored.
+  virtual void tell_end(SequenceId id, RequestEnd end) = 0;
 
   virtual void drain() = 0;               // refuse new work; running and queued sequences go on
   virtual EngineStats stats() const = 0;  // a snapshot of the last step

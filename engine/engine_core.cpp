@@ -101,11 +101,15 @@ void EngineCore::start_step(TimePoint now) {
 }
 
 bool EngineCore::deliver(TimePoint now) {
+  std::vector<SequenceId> gone;
   for (const Delivery& delivery : scheduler_.take_deliveries()) {
     if (const auto* usage = std::get_if<PromptUsage>(&delivery.event)) {
       delivery.listener->on_admit(*usage);
     } else if (const auto* token = std::get_if<SampledToken>(&delivery.event)) {
-      if (!delivery.listener->on_token(*token)) cancel(delivery.id, now);
+      if (std::find(gone.begin(), gone.end(), delivery.id) != gone.end()) continue;
+      if (delivery.listener->on_token(*token)) continue;
+      gone.push_back(delivery.id);
+      cancel(delivery.id, now);
     } else {
       delivery.listener->on_finish(std::get<FinishInfo>(delivery.event));
     }
@@ -126,6 +130,8 @@ EngineStats EngineCore::stats() const {
   stats.prompt_tokens_computed = counters.prompt_tokens_computed;
   stats.tokens_recomputed = counters.tokens_recomputed;
   stats.tokens_generated = counters.tokens_generated;
+  stats.tokens_drafted = counters.tokens_drafted;
+  stats.tokens_accepted = counters.tokens_accepted;
   stats.prefill_budget = scheduler_.prefill_budget();
   stats.step_seconds_parts = scheduler_.pace().model().parts();
   stats.tenants = scheduler_.tenants();

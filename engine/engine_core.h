@@ -26,6 +26,7 @@ class EngineCore {
 
   void submit(std::unique_ptr<Sequence> sequence) { scheduler_.add(std::move(sequence)); }
   void cancel(SequenceId id, TimePoint now);
+  void tell_end(SequenceId id, RequestEnd end) { scheduler_.tell_end(id, end); }
   void stop(TimePoint now);  // ends everything as failed
 
   // Applies what the backend and the disk have finished, then starts the next step when none is in flight.

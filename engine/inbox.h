@@ -15,8 +15,12 @@ namespace kvasir {
 struct CancelRequest {
   SequenceId id{};
 };
+struct ToldEnd {
+  SequenceId id{};
+  RequestEnd end = RequestEnd::unknown;
+};
 struct StopRequest {};
-using InboxMessage = std::variant<std::unique_ptr<Sequence>, CancelRequest, StopRequest>;
+using InboxMessage = std::variant<std::unique_ptr<Sequence>, CancelRequest, ToldEnd, StopRequest>;
 
 // How other threads reach the owner thread: messages, and a bell for completions that it fetches itself. All methods
 // are thread-safe; wait() is the owner's. Bounded by its callers: the engine counts live sequences.

@@ -20,8 +20,9 @@ enum class KvServed : std::uint8_t { cpu, reference, planned };
 struct KvFormat {
   std::string_view name;
   std::uint32_t value_bits = 0;
-  std::uint32_t group = 0;        // values with a scale of their own; 0: no scales
-  std::uint32_t scale_bytes = 0;  // of one group
+  std::uint32_t group = 0;              // values with a scale of their own; 0: no such scales
+  std::uint32_t scale_bytes = 0;        // of one group
+  std::uint32_t token_scale_bytes = 0;  // of the scale of a head's K (or V) of one token
   KvServed served = KvServed::planned;
 
   constexpr std::uint64_t bytes_of(std::uint64_t values) const {
@@ -30,15 +31,15 @@ struct KvFormat {
   }
 };
 
-// Scales: f16 for each 32 values (int8, int4), e4m3 for each 16 (nvfp4).
+// Scales: f32 for each head's K and V of a token (int8), f16 for each 32 values (int4), e4m3 for each 16 (nvfp4).
 inline constexpr std::array<KvFormat, 7> kKvFormats = {{
-    {"f16", 16, 0, 0, KvServed::cpu},
-    {"f32", 32, 0, 0, KvServed::reference},
-    {"bf16", 16, 0, 0, KvServed::planned},
-    {"fp8", 8, 0, 0, KvServed::planned},
-    {"int8", 8, 32, 2, KvServed::planned},
-    {"nvfp4", 4, 16, 1, KvServed::planned},
-    {"int4", 4, 32, 2, KvServed::planned},
+    {"f16", 16, 0, 0, 0, KvServed::cpu},
+    {"f32", 32, 0, 0, 0, KvServed::reference},
+    {"bf16", 16, 0, 0, 0, KvServed::planned},
+    {"fp8", 8, 0, 0, 0, KvServed::planned},
+    {"int8", 8, 0, 0, 4, KvServed::cpu},
+    {"nvfp4", 4, 16, 1, 0, KvServed::planned},
+    {"int4", 4, 32, 2, 0, KvServed::planned},
 }};
 
 // What decides a block's bytes. Layers with a sliding window are stored in full, as the others are.
@@ -48,7 +49,8 @@ struct KvShape {
 
   // K and V of one block: each head's K (or V) of the whole block is written by itself.
   constexpr std::uint64_t block_bytes(const KvFormat& format, std::uint32_t block_tokens) const {
-    return std::uint64_t{2} * layers * kv_heads * format.bytes_of(std::uint64_t{block_tokens} * head_dim);
+    const std::uint64_t values = format.bytes_of(std::uint64_t{block_tokens} * head_dim);
+    return std::uint64_t{2} * layers * kv_heads * (values + std::uint64_t{block_tokens} * format.token_scale_bytes);
   }
   // Of a token in a full block, rounded up.
   constexpr std::uint64_t token_bytes(const KvFormat& format, std::uint32_t block_tokens) const {

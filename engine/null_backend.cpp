@@ -1,5 +1,6 @@
 #include "engine/null_backend.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <stdexcept>
@@ -20,6 +21,14 @@ constexpr std::size_t kTokenBytes = sizeof(std::uint64_t);
 constexpr float kBestLogit = 16.0f;
 
 std::uint64_t extend(std::uint64_t chain, TokenId id) { return mix64(chain ^ static_cast<std::uint32_t>(id)); }
+
+// What the token after `ids` is a function of; `chain` is the hash of all of them.
+std::uint64_t deciding(std::span<const TokenId> ids, std::uint64_t chain, std::uint32_t decided_by) {
+  if (decided_by == 0) return chain;
+  chain = kChainStart;
+  for (const TokenId id : ids.last(std::min<std::size_t>(ids.size(), decided_by))) chain = extend(chain, id);
+  return chain;
+}
 
 TokenId choose(std::uint64_t chain, const SamplingParams& sampling, std::uint32_t position, std::uint32_t vocabulary) {
   const std::uint64_t draw = sampling.temperature == 0.0f ? 0 : uniform64(sampling.seed, position);
@@ -68,6 +77,7 @@ class NullModel {
     const std::size_t end = input.ids.size();
     KVASIR_ASSERT(input.first_position < end && end <= config_.context_tokens);
     KVASIR_ASSERT(input.blocks.size() == div_ceil(static_cast<std::uint32_t>(end), config_.block_tokens));
+    KVASIR_ASSERT(input.drafts == 0 || input.first_position + 1 + input.drafts == end);
     SequenceOutput out;
     out.id = input.id;
     std::uint64_t chain = kChainStart;
@@ -79,11 +89,23 @@ class NullModel {
         continue;
       }
       std::memcpy(slot(input, p), &chain, kTokenBytes);
-      if (input.logits == LogitsWanted::all || (input.logits == LogitsWanted::last && p + 1 == end))
-        append_logits(chain, static_cast<std::uint32_t>(p) + 1, out.logits);
+      report(input, p, deciding(input.ids.first(p + 1), chain, config_.decided_by), out);
     }
-    if (input.sampling) out.sampled = sampled_token(chain, *input.sampling, static_cast<std::uint32_t>(end));
     return out;
+  }
+
+  // What is wanted of a position that was computed.
+  void report(const SequenceInput& input, std::size_t at, std::uint64_t chain, SequenceOutput& out) const {
+    const auto position = static_cast<std::uint32_t>(at) + 1;
+    const std::size_t last = input.ids.size() - 1 - input.drafts;
+    if (input.logits == LogitsWanted::all || (input.logits == LogitsWanted::last && at >= last))
+      append_logits(chain, position, out.logits);
+    if (!input.sampling || at < last) return;
+    if (at == last) {
+      out.sampled = sampled_token(chain, *input.sampling, position);
+    } else {
+      out.after_drafts.push_back(sampled_token(chain, *input.sampling, position));
+    }
   }
 
   // The greedy choice stands out; the others are below it by their hash.
@@ -211,20 +233,22 @@ std::unique_ptr<NullBackend> NullBackend::make(const NullBackendConfig& config) 
   return std::make_unique<InlineNullBackend>(config);
 }
 
-TokenId null_next_token(std::span<const TokenId> ids, const SamplingParams& sampling, std::uint32_t vocabulary) {
+TokenId null_next_token(std::span<const TokenId> ids, const SamplingParams& sampling, std::uint32_t vocabulary,
+                        std::uint32_t decided_by) {
   std::uint64_t chain = kChainStart;
   for (const TokenId id : ids) chain = extend(chain, id);
-  return choose(chain, sampling, static_cast<std::uint32_t>(ids.size()), vocabulary);
+  return choose(deciding(ids, chain, decided_by), sampling, static_cast<std::uint32_t>(ids.size()), vocabulary);
 }
 
 std::vector<TokenId> null_generate(std::vector<TokenId> prompt, const SamplingParams& sampling,
-                                   std::uint32_t vocabulary, std::uint32_t count) {
+                                   std::uint32_t vocabulary, std::uint32_t count, std::uint32_t decided_by) {
   std::vector<TokenId> generated;
   std::uint64_t chain = kChainStart;
   for (const TokenId id : prompt) chain = extend(chain, id);
   for (auto position = static_cast<std::uint32_t>(prompt.size()); generated.size() < count; ++position) {
-    generated.push_back(choose(chain, sampling, position, vocabulary));
+    generated.push_back(choose(deciding(prompt, chain, decided_by), sampling, position, vocabulary));
     chain = extend(chain, generated.back());
+    prompt.push_back(generated.back());
   }
   return generated;
 }

@@ -23,6 +23,8 @@ struct NullBackendConfig {
   std::uint32_t block_tokens = 32;
   std::uint32_t vocabulary = 32000;
   std::uint32_t context_tokens = 1u << 30;
+  // How many of the latest ids decide what comes next; 0: all of them. With few, replies repeat themselves.
+  std::uint32_t decided_by = 0;
   Completion completion = Completion::at_once;
   std::chrono::microseconds delay_per_step{0};   // threaded only
   std::chrono::microseconds delay_per_token{0};  // threaded only
@@ -30,7 +32,8 @@ struct NullBackendConfig {
 
 // A backend without a model, for tests and benches. The "KV" of position p is 8 bytes: a hash of all ids up to p. Every
 // position a step reads is compared with the ids of the batch, so a block used for the wrong prefix, overwritten or
-// freed too early aborts the process. The next token is a function of that hash (and of the seed, unless greedy).
+// freed too early aborts the process. The next token is a function of that hash, or of the latest ids alone (and of the
+// seed, unless greedy).
 //
 // Owner thread: as Backend. complete() belongs to the owner thread too.
 class NullBackend : public Backend {
@@ -43,10 +46,11 @@ class NullBackend : public Backend {
 };
 
 // The token that a sequence with these ids gets next: what tests compare with.
-TokenId null_next_token(std::span<const TokenId> ids, const SamplingParams& sampling, std::uint32_t vocabulary);
+TokenId null_next_token(std::span<const TokenId> ids, const SamplingParams& sampling, std::uint32_t vocabulary,
+                        std::uint32_t decided_by = 0);
 
 // The first `count` tokens generated after `prompt`, alone and undisturbed.
 std::vector<TokenId> null_generate(std::vector<TokenId> prompt, const SamplingParams& sampling,
-                                   std::uint32_t vocabulary, std::uint32_t count);
+                                   std::uint32_t vocabulary, std::uint32_t count, std::uint32_t decided_by = 0);
 
 }  // namespace kvasir

@@ -19,6 +19,11 @@ double PrefillPace::seconds_allowed(const StepLoad& undisturbed) const {
   return target_.factor * model_.predict(undisturbed);
 }
 
+double PrefillPace::stretch_allowed(const StepLoad& decodes) const {
+  const double seconds = model_.predict(decodes);
+  return seconds > 0 ? seconds_allowed(decodes) / seconds : 1;
+}
+
 // The most tokens that keep the step within what is allowed, but no less than kTokensLeast and no more than `left`.
 std::uint32_t PrefillPace::budget_beside(const StepLoad& undisturbed, std::uint32_t position,
                                          std::uint32_t left) const {

@@ -25,6 +25,9 @@ class PrefillPace {
   // tokens that keep it within the target, up to `left`.
   std::uint32_t budget_beside(const StepLoad& undisturbed, std::uint32_t position, std::uint32_t left) const;
 
+  // How many times as long as it would take a step of these decodes may get.
+  double stretch_allowed(const StepLoad& decodes) const;
+
   void learn(const StepLoad& load, double seconds);
 
   // What a prefill token took of late, with everything that ran beside it.

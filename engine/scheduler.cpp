@@ -14,20 +14,6 @@ void insert_by_admission(std::vector<Sequence*>& set, Sequence& sequence) {
   set.insert(std::find_if(set.begin(), set.end(), later), &sequence);
 }
 
-// A stop may be the end of a turn or a tool call; only the gateway knows which.
-RequestEnd request_end(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::stop:
-      return RequestEnd::unknown;
-    case FinishReason::length:
-      return RequestEnd::length;
-    case FinishReason::cancelled:
-    case FinishReason::failed:
-      return RequestEnd::cancelled;
-  }
-  KVASIR_ASSERT(false);
-}
-
 EngineConfig checked(EngineConfig config) {
   KVASIR_ASSERT(config.step_tokens_max > 0 && config.running_max > 0);
   config.running_max = std::min(config.running_max, config.step_tokens_max);
@@ -42,7 +28,8 @@ Scheduler::Scheduler(const EngineConfig& config, PrefixCache& cache, std::uint32
       pool_blocks_(pool_blocks),
       block_tokens_(cache.config().block_tokens),
       shares_(config_.tenant_weights, kLeadSteps * config_.step_tokens_max),
-      pace_(config_.itl_target, config_.step_tokens_max) {}
+      pace_(config_.itl_target, config_.step_tokens_max),
+      ends_(cache, config_.traces) {}
 
 void Scheduler::add(std::unique_ptr<Sequence> sequence) {
   Sequence& added = *sequence;
@@ -231,12 +218,45 @@ Batch Scheduler::plan(TimePoint now) {
     if (end == 0) continue;
     sequence.in_step = true;
     in_flight_.push_back({&sequence, end, grant.account});
-    batch.sequences.push_back(sequence.input(end));
   }
+  add_drafts(now);
+  for (const Scheduled& scheduled : in_flight_) batch.sequences.push_back(scheduled.sequence->input(scheduled.end));
   step_in_flight_ = !in_flight_.empty();
   step_started_ = now;
   account_step();
   return batch;
+}
+
+// Guesses to be checked beside the decodes that were planned. Prompts go first: none while one is being computed.
+void Scheduler::add_drafts(TimePoint now) {
+  step_drafts_ = 0;
+  if (!config_.speculation || in_flight_.empty()) return;
+  if (!std::all_of(running_.begin(), running_.end(), [](const Sequence* s) { return s->decoding(); })) return;
+  const auto decodes = static_cast<std::uint32_t>(in_flight_.size());
+  StepLoad load;
+  std::vector<DraftOffer> offers;
+  for (const Scheduled& scheduled : in_flight_) {
+    Sequence& sequence = *scheduled.sequence;
+    load.add_decode(scheduled.end);
+    offers.push_back({&sequence.look_up_drafts(), sequence.tokens_left() - 1});
+  }
+  drafts_.share(decodes, config_.step_tokens_max - decodes, pace_.stretch_allowed(load), offers);
+  for (std::size_t i = 0; i < offers.size(); ++i) {
+    Sequence& sequence = *in_flight_[i].sequence;
+    if (offers[i].granted == 0) continue;
+    take_free_blocks(sequence, sequence.tokens() + offers[i].granted, now);
+    sequence.add_drafts(std::min(offers[i].granted, sequence.block_capacity() - sequence.tokens()));
+    step_drafts_ += sequence.drafts();
+  }
+  counters_.tokens_drafted += step_drafts_;
+}
+
+void Scheduler::take_free_blocks(Sequence& sequence, std::uint32_t end, TimePoint now) {
+  while (sequence.block_capacity() < end && cache_.stats().host.free > 0) {
+    std::optional<BlockFill> fill = cache_.prepare(now);
+    KVASIR_ASSERT(fill);
+    sequence.add_block(std::move(*fill));
+  }
 }
 
 // What the planned step computes: for the model of step times, and at whose expense.
@@ -249,7 +269,7 @@ void Scheduler::account_step() {
     } else {
       step_load_.add_prefill(sequence.computed(), scheduled.end - sequence.computed());
     }
-    shares_.charge(scheduled.account, scheduled.end - sequence.computed());
+    shares_.charge(scheduled.account, scheduled.end - sequence.computed() + sequence.drafts());
   }
 }
 
@@ -360,7 +380,8 @@ bool Scheduler::make_room(Sequence& sequence, TimePoint now) {
 
 void Scheduler::preempt(Sequence& sequence) {
   ++counters_.preemptions;
-  leave(sequence, {});
+  cache_.end_request(sequence.held_by(), {});
+  leave(sequence);
   sequence.state = Sequence::State::waiting;
   sequence.prefix_expected.reset();
   sequence.claims_seen = 0;
@@ -372,33 +393,54 @@ void Scheduler::preempt(Sequence& sequence) {
 void Scheduler::apply(const BatchResult& result, TimePoint now) {
   KVASIR_ASSERT(step_in_flight_ && result.sequences.size() == in_flight_.size());
   step_in_flight_ = false;
-  pace_.learn(step_load_, seconds_between(step_started_, now));
+  learn_step(seconds_between(step_started_, now));
   const std::vector<Scheduled> done = std::exchange(in_flight_, {});
   for (std::size_t i = 0; i < done.size(); ++i) apply_to(done[i], result.sequences[i], now);
+}
+
+// The pace of prefill is about steps without drafts: what those with some would have taken without.
+void Scheduler::learn_step(double seconds) {
+  const std::uint32_t decodes = step_load_.decodes;
+  if (step_load_.prefill_tokens > 0) return pace_.learn(step_load_, seconds);
+  pace_.learn(step_load_, seconds / drafts_.stretch(decodes, step_drafts_));
+  drafts_.learn(decodes, step_drafts_, seconds);
 }
 
 void Scheduler::apply_to(const Scheduled& scheduled, const SequenceOutput& output, TimePoint now) {
   Sequence& sequence = *scheduled.sequence;
   KVASIR_ASSERT(output.id == sequence.id() && sequence.in_step);
   sequence.in_step = false;
+  const std::vector<TokenId> drafts = sequence.take_drafts();
+  take_computed(sequence, scheduled.end, now);
+  if (sequence.ending) return finish(sequence, *std::exchange(sequence.ending, std::nullopt), now);
+  if (!output.sampled) return;
+  KVASIR_ASSERT(sequence.remaining() == 0 && output.after_drafts.size() == drafts.size());
+  if (!take_token(sequence, *output.sampled, now)) return;
+  for (std::size_t i = 0; i < drafts.size() && sequence.ids().back() == drafts[i]; ++i) {
+    ++counters_.tokens_accepted;
+    take_computed(sequence, sequence.tokens(), now);
+    if (!take_token(sequence, output.after_drafts[i], now)) return;
+  }
+  if (!drafts.empty()) sequence.release_spare_blocks();
+}
+
+// The KV of the tokens up to `end` is there.
+void Scheduler::take_computed(Sequence& sequence, std::uint32_t end, TimePoint now) {
   const std::size_t before = sequence.blocks_committed();
-  counters_.tokens_recomputed += sequence.advance(scheduled.end);
+  counters_.tokens_recomputed += sequence.advance(end);
   sequence.commit_full_blocks(cache_, now);
   const std::size_t keys = sequence.prompt_keys().size();
   const std::size_t first = std::min(before, keys), last = std::min<std::size_t>(sequence.blocks_committed(), keys);
   claims_.release(sequence.id(), sequence.prompt_keys().subspan(first, last - first));
-  if (sequence.ending) return finish(sequence, *std::exchange(sequence.ending, std::nullopt), now);
-  if (!output.sampled) return;
-  KVASIR_ASSERT(sequence.remaining() == 0);
-  take_token(sequence, *output.sampled, now);
 }
 
-void Scheduler::take_token(Sequence& sequence, const SampledToken& token, TimePoint now) {
+bool Scheduler::take_token(Sequence& sequence, const SampledToken& token, TimePoint now) {
   if (sequence.generated() == 0) sequence.times.first_token = now;
   const std::optional<FinishReason> reason = sequence.append(token.id);
   ++counters_.tokens_generated;
   deliveries_.push_back({sequence.id(), sequence.listener(), token});
   if (reason) finish(sequence, {*reason, {}}, now);
+  return !reason;
 }
 
 std::vector<Delivery> Scheduler::take_deliveries() { return std::exchange(deliveries_, {}); }
@@ -407,7 +449,14 @@ std::vector<Delivery> Scheduler::take_deliveries() { return std::exchange(delive
 
 void Scheduler::end(SequenceId id, Ending ending, TimePoint now) {
   const auto at = sequences_.find(id);
-  if (at != sequences_.end()) end(*at->second, std::move(ending), now);
+  if (at != sequences_.end()) return end(*at->second, std::move(ending), now);
+  ends_.tell(id, RequestEnd::cancelled);  // nobody reads the answer any more
+}
+
+void Scheduler::tell_end(SequenceId id, RequestEnd told) {
+  const auto at = sequences_.find(id);
+  if (at == sequences_.end()) return ends_.tell(id, told);
+  at->second->end_told = told;
 }
 
 void Scheduler::end(Sequence& sequence, Ending ending, TimePoint now) {
@@ -443,7 +492,7 @@ std::optional<TimePoint> Scheduler::next_deadline() const {
   return next;
 }
 
-void Scheduler::leave(Sequence& sequence, const RequestOutcome& outcome) {
+void Scheduler::leave(Sequence& sequence) {
   switch (sequence.state) {
     case Sequence::State::waiting:
       waiting_.remove(sequence);
@@ -457,13 +506,13 @@ void Scheduler::leave(Sequence& sequence, const RequestOutcome& outcome) {
       break;
   }
   claims_.release(sequence.id(), sequence.prompt_keys());
-  cache_.end_request(sequence.held_by(), outcome);
   sequence.release_blocks();
 }
 
 void Scheduler::finish(Sequence& sequence, Ending ending, TimePoint now) {
   sequence.commit_tail(cache_);
-  leave(sequence, {request_end(ending.reason), sequence.generated()});
+  ends_.ended(sequence, ending.reason, now);
+  leave(sequence);
   FinishInfo info;
   info.reason = ending.reason;
   info.message = std::move(ending.message);
@@ -505,6 +554,7 @@ void Scheduler::check_invariants() const {
     KVASIR_ASSERT(running || (sequence->blocks_held() == 0 && !sequence->in_step));
     KVASIR_ASSERT(!running || (sequence->computed() <= sequence->block_capacity() && sequence->usage));
     KVASIR_ASSERT(!sequence->ending || sequence->in_step);
+    KVASIR_ASSERT(sequence->drafts() == 0 || sequence->in_step);
     KVASIR_ASSERT(!sequence->awaited || sequence->state == Sequence::State::waiting);
   }
   if (running_.empty() && loading_.empty()) KVASIR_ASSERT(claims_.empty());

@@ -9,10 +9,12 @@
 #include <variant>
 #include <vector>
 
+#include "engine/draft_pace.h"
 #include "engine/fair_share.h"
 #include "engine/prefill_claims.h"
 #include "engine/prefill_pace.h"
 #include "engine/prefill_shares.h"
+#include "engine/request_ends.h"
 #include "engine/sequence.h"
 #include "engine/waiting_queue.h"
 
@@ -29,6 +31,7 @@ struct SchedulerCounters {  // monotone
   std::uint64_t preemptions = 0, finished = 0;
   std::array<std::uint64_t, kTierCount> prompt_tokens_cached{};
   std::uint64_t prompt_tokens_computed = 0, tokens_recomputed = 0, tokens_generated = 0;
+  std::uint64_t tokens_drafted = 0, tokens_accepted = 0;  // guesses checked; those that saved a step
 };
 
 // Decides what every step computes: admission, continuous batching with chunked prefill, blocks, preemption, cancel,
@@ -47,6 +50,11 @@ struct SchedulerCounters {  // monotone
 // few times later than it would be done, computed alone, so short rests pass long ones, but only if they came soon
 // after.
 //
+// Speculation. Where every running sequence decodes, some have guesses of their next tokens checked in the same step,
+// as many as DraftPace finds worth it within the target of latencies. They use blocks that are free, never evict or
+// preempt, and are charged as any token computed. Nothing but time tells whether a token was guessed: what is sampled,
+// the blocks committed and all counts are those of one token a step.
+//
 // Sharing. A prompt whose first blocks another sequence computes waits until those are committed. Meanwhile the other
 // one goes on as if it were due, and charged, as the most urgent of those who wait for it: nobody waits longer for a
 // block than it would take to have it computed.
@@ -58,7 +66,8 @@ class Scheduler {
   void add(std::unique_ptr<Sequence> sequence);
   void end(SequenceId id, Ending ending, TimePoint now);  // unknown ids are ignored
   void end_all(const Ending& ending, TimePoint now);
-  void expire(TimePoint now);         // ends those whose deadline has passed
+  void tell_end(SequenceId id, RequestEnd end);  // how a request ends, as far as its caller knows
+  void expire(TimePoint now);                    // ends those whose deadline has passed
   void collect_loads(TimePoint now);  // loading sequences whose reads are done, or take too long, start to run
 
   Batch plan(TimePoint now);  // REQUIRES: no step in flight. Empty when nothing can run.
@@ -105,17 +114,21 @@ class Scheduler {
   std::vector<Scheduled> grant_tokens();
   void donate(const std::vector<Sequence*>& prefilling, std::vector<PrefillDemand>& demands) const;
   void spare_ending(const std::vector<Sequence*>& prefilling, std::vector<PrefillDemand>& demands) const;
+  void add_drafts(TimePoint now);
+  void take_free_blocks(Sequence& sequence, std::uint32_t end, TimePoint now);
   void account_step();
   std::uint32_t ensure_blocks(Sequence& sequence, std::uint32_t end, TimePoint now);
   bool make_room(Sequence& sequence, TimePoint now);
   void preempt(Sequence& sequence);
 
+  void learn_step(double seconds);
   void apply_to(const Scheduled& scheduled, const SequenceOutput& output, TimePoint now);
-  void take_token(Sequence& sequence, const SampledToken& token, TimePoint now);
+  void take_computed(Sequence& sequence, std::uint32_t end, TimePoint now);
+  bool take_token(Sequence& sequence, const SampledToken& token, TimePoint now);  // false when it ended with it
   void end(Sequence& sequence, Ending ending, TimePoint now);
   void finish(Sequence& sequence, Ending ending, TimePoint now);
   // Out of the queue or set it is in, blocks and claims given back.
-  void leave(Sequence& sequence, const RequestOutcome& outcome);
+  void leave(Sequence& sequence);
 
   EngineConfig config_;
   PrefixCache& cache_;
@@ -127,12 +140,15 @@ class Scheduler {
   std::vector<Sequence*> running_;  // by admission
   FairShare shares_;
   PrefillPace pace_;
+  DraftPace drafts_;
   std::vector<Scheduled> in_flight_;
   bool step_in_flight_ = false;
   TimePoint step_started_;
-  StepLoad step_load_;
+  StepLoad step_load_;  // without drafts
+  std::uint32_t step_drafts_ = 0;
   std::uint32_t prefill_budget_ = 0;
   PrefillClaims claims_;
+  RequestEnds ends_;
   std::optional<NoRoom> no_room_;
   std::uint64_t admissions_ = 0;
   std::vector<Delivery> deliveries_;

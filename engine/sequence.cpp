@@ -14,7 +14,8 @@ Sequence::Sequence(SequenceId id, GenerateRequest request, std::shared_ptr<Token
       block_tokens_(block_tokens),
       tokens_max_(tokens_max),
       prompt_tokens_(static_cast<std::uint32_t>(request_.prompt.size())),
-      ids_(std::move(request_.prompt)) {
+      ids_(std::move(request_.prompt)),
+      lookup_(prompt_tokens_) {
   KVASIR_ASSERT(prompt_tokens_ > 0 && prompt_tokens_ < tokens_max_);
   KVASIR_ASSERT(keys_.size() == prompt_tokens_ / block_tokens_);
   times.arrived = request_.arrived;
@@ -41,13 +42,33 @@ void Sequence::release_blocks() {
   computed_ = 0;
 }
 
+void Sequence::add_drafts(std::uint32_t count) {
+  KVASIR_ASSERT(drafts_ == 0 && count < tokens_left() && tokens() + count <= block_capacity());
+  lookup_.draft(ids_, count);
+  drafts_ = count;
+}
+
+std::vector<TokenId> Sequence::take_drafts() {
+  const std::vector<TokenId> drafts(ids_.end() - drafts_, ids_.end());
+  ids_.resize(tokens());
+  drafts_ = 0;
+  return drafts;
+}
+
+void Sequence::release_spare_blocks() {
+  const std::uint32_t needed = div_ceil(computed_, block_tokens_);
+  while (blocks_held() > needed) fills_.pop_back();
+}
+
 SequenceInput Sequence::input(std::uint32_t end) const {
-  KVASIR_ASSERT(computed_ < end && end <= tokens() && end <= block_capacity());
+  KVASIR_ASSERT(computed_ < end && end <= tokens() && end + drafts_ <= block_capacity());
+  KVASIR_ASSERT(drafts_ == 0 || end == tokens());
   SequenceInput input;
   input.id = id_;
-  input.ids = std::span(ids_).first(end);
+  input.ids = std::span(ids_).first(end + drafts_);
+  input.drafts = drafts_;
   input.first_position = computed_;
-  const std::uint32_t needed = div_ceil(end, block_tokens_);
+  const std::uint32_t needed = div_ceil(end + drafts_, block_tokens_);
   input.blocks.reserve(needed);
   for (const BlockLease& lease : blocks_) input.blocks.push_back(lease.id());
   for (std::size_t f = 0; input.blocks.size() < needed; ++f) input.blocks.push_back(fills_[f].id());
@@ -91,8 +112,16 @@ void Sequence::commit_tail(PrefixCache& cache) {
   fills_.erase(fills_.begin());
 }
 
+std::optional<BlockKey> Sequence::tail_key(const BlockKey& root) const {
+  const std::size_t block = blocks_.size();
+  const auto first = static_cast<std::uint32_t>(block) * block_tokens_;
+  if (computed_ <= first) return std::nullopt;
+  return block_key(block == 0 ? root : keys_[block - 1], salt_of_block(request_.salts, first, block_tokens_),
+                   std::span(ids_).subspan(first, computed_ - first));
+}
+
 std::optional<FinishReason> Sequence::append(TokenId id) {
-  KVASIR_ASSERT(remaining() == 0);
+  KVASIR_ASSERT(remaining() == 0 && drafts_ == 0);
   ids_.push_back(id);
   const std::vector<TokenId>& stops = request_.stop_tokens;
   if (std::find(stops.begin(), stops.end(), id) != stops.end()) return FinishReason::stop;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/lookup_drafts.h"
 #include "storage/prefix_cache.h"
 
 namespace kvasir {
@@ -35,14 +36,17 @@ class Sequence {
   const GenerateRequest& request() const { return request_; }
   const std::shared_ptr<TokenListener>& listener() const { return listener_; }
   std::span<const BlockKey> prompt_keys() const { return std::span(keys_).first(prompt_tokens_ / block_tokens_); }
-  const std::vector<TokenId>& ids() const { return ids_; }  // prompt, then generated
-  std::uint32_t tokens() const { return static_cast<std::uint32_t>(ids_.size()); }
+  std::span<const BlockKey> keys() const { return keys_; }       // of the prompt's full blocks, then of the answer's
+  std::optional<BlockKey> tail_key(const BlockKey& root) const;  // of the block that is filled in part, if one is
+  std::span<const TokenId> ids() const { return std::span(ids_).first(tokens()); }  // prompt, then generated
+  std::uint32_t tokens() const { return static_cast<std::uint32_t>(ids_.size()) - drafts_; }
   std::uint32_t prompt_tokens() const { return prompt_tokens_; }
   std::uint32_t generated() const { return tokens() - prompt_tokens_; }
   std::uint32_t computed() const { return computed_; }  // tokens whose KV is in held blocks
   std::uint32_t remaining() const { return tokens() - computed_; }
   bool decoding() const { return generated() > 0 && remaining() == 1; }
-  PrefixQuery query() const { return {ids_, request_.salts}; }
+  std::uint32_t tokens_left() const { return tokens_max_ - tokens(); }  // that it may still generate
+  PrefixQuery query() const { return {ids(), request_.salts}; }
 
   std::uint32_t blocks_held() const { return static_cast<std::uint32_t>(blocks_.size() + fills_.size()); }
   std::uint32_t blocks_committed() const { return static_cast<std::uint32_t>(blocks_.size()); }
@@ -52,7 +56,18 @@ class Sequence {
   void add_block(BlockFill fill);  // room for block_tokens more
   void release_blocks();           // back to holding nothing
 
-  // This sequence's part of a step that computes up to token `end`; samples when that is the last one.
+  // Guesses of what comes next, as of the tokens so far.
+  const LookupDrafts& look_up_drafts() {
+    lookup_.follow(ids());
+    return lookup_;
+  }
+  // Puts guesses behind the tokens, for input(); they count as nothing until they are appended.
+  void add_drafts(std::uint32_t count);
+  std::uint32_t drafts() const { return drafts_; }
+  std::vector<TokenId> take_drafts();  // away again
+  void release_spare_blocks();         // those that hold nothing computed
+
+  // This sequence's part of a step that computes up to token `end`, and the drafts; samples when that is the last one.
   SequenceInput input(std::uint32_t end) const;
   // The step computed up to `end`. Returns how many of these tokens had been computed before a preemption.
   std::uint32_t advance(std::uint32_t end);
@@ -82,6 +97,7 @@ class Sequence {
   std::uint32_t blocks_acquiring = 0;            // while loading: full blocks it will hold when all goes well
   bool in_step = false;                          // part of the step in flight: ids and blocks must stay
   std::optional<Ending> ending;                  // to be ended when the step in flight is done
+  std::optional<RequestEnd> end_told;            // by its caller, before it ended
   std::optional<PromptUsage> usage;              // from first admission on
   RequestTimes times;
 
@@ -93,7 +109,9 @@ class Sequence {
   std::uint32_t block_tokens_;
   std::uint32_t tokens_max_;
   std::uint32_t prompt_tokens_;
-  std::vector<TokenId> ids_;
+  std::vector<TokenId> ids_;  // and drafts_ guesses behind them
+  std::uint32_t drafts_ = 0;
+  LookupDrafts lookup_;
   AcquireId held_by_{};
   std::vector<BlockLease> blocks_;
   std::vector<BlockFill> fills_;

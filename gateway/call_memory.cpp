@@ -40,20 +40,6 @@ bool same_object(const Value::Object& a, const Value::Object& b) {
                     [](Member x, Member y) { return x->first == y->first && same_json(x->second, y->second); });
 }
 
-const std::string* text_of(const Value& object, std::string_view member) {
-  const Value* value = object.find(member);
-  return value ? value->as_string() : nullptr;
-}
-
-Value with_source(const Value::Object& call, const Value::Object& function, Value::Object arguments,
-                  std::string source) {
-  arguments.source = std::make_shared<const std::string>(std::move(source));
-  Value::Object inner = function, outer = call;
-  inner.set("arguments", std::move(arguments));
-  outer.set("function", std::move(inner));
-  return outer;
-}
-
 }  // namespace
 
 std::size_t CallMemory::Call::bytes() const { return key.size() + name.size() + arguments.size() + kBookkeepingBytes; }
@@ -101,22 +87,6 @@ bool same_json(const Value& a, const Value& b) {
   if (!a.as_array() || !b.as_array()) return a.is_null() && b.is_null();
   const Value::Array &left = *a.as_array(), &right = *b.as_array();
   return left.size() == right.size() && std::equal(left.begin(), left.end(), right.begin(), same_json);
-}
-
-void restore_arguments(Conversation& conversation, const Salt& salt, CallMemory& memory) {
-  for (Message& message : conversation.messages)
-    for (Value& call : message.tool_calls) {
-      const Value* function = call.find("function");
-      const std::string* id = text_of(call, "id");
-      const std::string* name = function ? text_of(*function, "name") : nullptr;
-      const Value* sent = function ? function->find("arguments") : nullptr;
-      if (!id || !name || !sent || !sent->as_object()) continue;
-      std::optional<std::string> written = memory.arguments(salt, *id, *name);
-      if (!written || (sent->as_object()->source && *sent->as_object()->source == *written)) continue;
-      const Result<Value> value = parse_json(*written);
-      if (!value || !value->as_object() || !same_json(*value, *sent)) continue;
-      call = with_source(*call.as_object(), *function->as_object(), *value->as_object(), std::move(*written));
-    }
 }
 
 }  // namespace kvasir

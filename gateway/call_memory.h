@@ -40,8 +40,4 @@ class CallMemory {
 // Whether two JSON values mean the same: members in any order, numbers by their value.
 bool same_json(const Value& a, const Value& b);
 
-// Gives calls of the conversation's history the arguments' text that their model wrote, where it means the same as what
-// the client sent; what means something else counts as sent.
-void restore_arguments(Conversation& conversation, const Salt& salt, CallMemory& memory);
-
 }  // namespace kvasir

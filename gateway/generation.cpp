@@ -68,6 +68,7 @@ bool Generation::submit(std::uint32_t index) {
   request.tenant = plan_.tenant;
   request.arrived = plan_.arrived;
   request.deadline = plan_.deadline;
+  request.tells_end = true;
   const Result<SequenceId> sequence = plan_.model->engine->submit(std::move(request), choices_.back().listener);
   if (sequence)
     choices_.back().sequence = *sequence;
@@ -101,7 +102,14 @@ void Generation::apply_token(Choice& choice, const SampledToken& token, TimePoin
   if (!first_token_) first_token_ = now;
   choice.text.push(token);
   if (choice.text.finished()) keep_calls(choice.text);
-  if (choice.text.cut_short() && choice.sequence) plan_.model->engine->cancel(*choice.sequence);
+  if (!choice.text.cut_short() || !choice.sequence) return;
+  tell_end(*choice.sequence, choice.text);
+  plan_.model->engine->cancel(*choice.sequence);
+}
+
+// For the cache: the answer to a tool call comes back within seconds, the next turn when a person has read this one.
+void Generation::tell_end(SequenceId sequence, const ChoiceText& text) {
+  plan_.model->engine->tell_end(sequence, text.calls().empty() ? RequestEnd::end_turn : RequestEnd::tool_use);
 }
 
 void Generation::keep_calls(const ChoiceText& text) {
@@ -110,13 +118,17 @@ void Generation::keep_calls(const ChoiceText& text) {
 }
 
 void Generation::apply_finish(Choice& choice, const FinishInfo& info, TimePoint now) {
-  choice.sequence.reset();
+  const std::optional<SequenceId> sequence = std::exchange(choice.sequence, std::nullopt);
   choice.times = info.times;
   if (!choice.usage) choice.usage = info.usage;
-  if (choice.text.finished() || failure_) return;
+  if (choice.text.finished()) return;
+  if (info.reason == FinishReason::stop) {
+    choice.text.finish("stop");
+    if (sequence) tell_end(*sequence, choice.text);
+  }
+  if (failure_) return;
   switch (info.reason) {
     case FinishReason::stop:
-      choice.text.finish("stop");
       return keep_calls(choice.text);
     case FinishReason::length:
       choice.text.finish("length");
@@ -159,7 +171,10 @@ Usage Generation::usage() const {
 }
 
 std::vector<HttpHeader> Generation::headers() const {
-  return {{"Cache-Status", cache_status(prompt_usage())}, {"X-Request-Id", plan_.head.id}};
+  std::vector<HttpHeader> all{{"Cache-Status", cache_status(prompt_usage())}, {"X-Request-Id", plan_.head.id}};
+  if (std::string changes = plan_.canonical.header(); !changes.empty())
+    all.push_back({"X-Kvasir-Canonical", std::move(changes)});
+  return all;
 }
 
 void Generation::collect_events() {

@@ -10,6 +10,7 @@
 #include "gateway/api/answer_format.h"
 #include "gateway/api/errors.h"
 #include "gateway/call_memory.h"
+#include "gateway/canonical/report.h"
 #include "gateway/choice_text.h"
 #include "gateway/http.h"
 #include "gateway/metrics.h"
@@ -36,6 +37,7 @@ struct GenerationPlan {
   bool ignore_eos = false;
   bool stream = false;
   ReplyRules reply;             // of chat answers; `streamed` follows from `stream`
+  CanonicalReport canonical;    // what was done to the conversation
   CallMemory* calls = nullptr;  // where the answer's tool calls are kept; null: nowhere
   Salt salt;
   std::string tenant;
@@ -82,6 +84,7 @@ class Generation {
   void apply_token(Choice& choice, const SampledToken& token, TimePoint at, TimePoint now);
   void keep_calls(const ChoiceText& text);
   void apply_finish(Choice& choice, const FinishInfo& info, TimePoint now);
+  void tell_end(SequenceId sequence, const ChoiceText& text);
   void cancel_sequences();
   bool all_finished() const;
   Usage usage() const;

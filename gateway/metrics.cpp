@@ -68,6 +68,16 @@ class Metrics::Impl {
                                                           .Name("kvasir_http_requests_total")
                                                           .Help("HTTP responses by route and status")
                                                           .Register(registry);
+  prometheus::Family<prometheus::Counter>& canonical_changes =
+      prometheus::BuildCounter()
+          .Name("kvasir_canonical_changes_total")
+          .Help("What the canonical rules changed in prompts; mode report: would have changed")
+          .Register(registry);
+  prometheus::Family<prometheus::Counter>& canonical_requests =
+      prometheus::BuildCounter()
+          .Name("kvasir_canonical_requests_total")
+          .Help("Generating requests in whose prompt a canonical rule changed something")
+          .Register(registry);
   prometheus::Gauge& connections = prometheus::BuildGauge()
                                        .Name("kvasir_http_connections")
                                        .Help("Open client connections")
@@ -96,6 +106,14 @@ void Metrics::observe_request(const RequestRecord& record) {
 
 void Metrics::count_response(std::string_view route, std::uint32_t status) {
   impl_->requests.Add({{"route", std::string(route)}, {"status", std::to_string(status)}}).Increment();
+}
+
+void Metrics::count_canonical(const CanonicalReport& report) {
+  for (const RuleReport& rule : report.rules) {
+    const prometheus::Labels labels{{"rule", std::string(rule.rule)}, {"mode", std::string(to_string(rule.mode))}};
+    impl_->canonical_changes.Add(labels).Increment(static_cast<double>(rule.changes.count()));
+    impl_->canonical_requests.Add(labels).Increment();
+  }
 }
 
 void Metrics::connection_opened() { impl_->connections.Increment(); }

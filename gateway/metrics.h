@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "gateway/canonical/report.h"
 #include "storage/tiers/disk_tier.h"
 
 namespace kvasir {
@@ -43,6 +44,7 @@ class Metrics {
   void observe_inter_token(const std::string& model, double seconds);
   void observe_request(const RequestRecord& record);                  // also writes the log line of the call
   void count_response(std::string_view route, std::uint32_t status);  // `route` is one of a bounded set
+  void count_canonical(const CanonicalReport& report);
   void connection_opened();
   void connection_closed();
 

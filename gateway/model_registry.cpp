@@ -25,7 +25,9 @@ Error in_file(const ModelEntry& entry, const Error& e) {
 BackendOptions backend_options(const Config& config) {
   BackendOptions options;
   options.threads = config.limits.threads;
+  options.pin_threads = config.limits.pin_threads;
   options.block_tokens = config.cache.block_tokens;
+  options.kv_type = config.cache.kv_type;
   options.pool_bytes = config.cache.host.capacity / std::max<std::size_t>(1, config.models.size());
   return options;
 }

@@ -66,7 +66,12 @@ static constexpr std::string_view kRoutePaths[] = {"/v1/chat/completions",
                                                    kModelLabel};
 
 Routes::Routes(const Config& config, const ModelRegistry& models, const Authenticator& authenticator, Metrics& metrics)
-    : config_(config), models_(models), authenticator_(authenticator), metrics_(metrics), id_seed_(random_u64()) {}
+    : config_(config),
+      models_(models),
+      authenticator_(authenticator),
+      metrics_(metrics),
+      rules_(config),
+      id_seed_(random_u64()) {}
 
 const Routes::Route* Routes::find(std::string_view path) const {
   static constexpr Route routes[] = {
@@ -149,9 +154,9 @@ Routes::Reply Routes::with_body(const HttpRequest& request, TimePoint arrived, c
   const Result<Value> body = parse_json(request.body, {config_.limits.json_depth, config_.limits.body_bytes});
   if (!body) return error_response(bad_request("the body is not valid JSON: " + body.error().message));
   const std::string_view path = request.path();
-  if (path == "/tokenize") return tokenize(*body);
   if (path == "/detokenize") return detokenize(*body);
   CallContext call = call_context(tenant, arrived);
+  if (path == "/tokenize") return tokenize(*body, call);
   return path == "/v1/completions" ? completion(*body, std::move(call)) : chat(*body, std::move(call));
 }
 
@@ -164,6 +169,7 @@ CallContext Routes::call_context(std::string tenant, TimePoint arrived) const {
   const std::time_t now = std::time(nullptr);
   CallContext call;
   call.id = id_of(number);
+  call.rules = &rules_.of(tenant);
   call.tenant = std::move(tenant);
   call.authenticator = &authenticator_;
   call.calls = &tool_calls_;
@@ -206,15 +212,16 @@ Routes::Reply Routes::generate(ApiResult<GenerationPlan> plan, std::string_view 
   if (const ApiError* bad = std::get_if<ApiError>(&plan)) return error_response(*bad);
   GenerationPlan& ready_plan = std::get<0>(plan);
   ready_plan.route = route;
+  metrics_.count_canonical(ready_plan.canonical);
   return std::make_unique<Generation>(std::move(ready_plan), metrics_);
 }
 
-Routes::Reply Routes::tokenize(const Value& body) const {
+Routes::Reply Routes::tokenize(const Value& body, const CallContext& call) const {
   const Result<TokenizeRequest> request = parse_tokenize_request(body);
   if (!request) return error_response(to_api_error(request.error()));
   const ApiResult<const Model*> found = model(request->model, true);
   if (const ApiError* bad = std::get_if<ApiError>(&found)) return error_response(*bad);
-  return answer_tokenize(*request, *std::get<0>(found), call_context("", TimePoint()).local_now);
+  return answer_tokenize(*request, *std::get<0>(found), call);
 }
 
 Routes::Reply Routes::detokenize(const Value& body) const {

@@ -10,6 +10,7 @@
 #include "config/schema.h"
 #include "gateway/api/plan.h"
 #include "gateway/auth.h"
+#include "gateway/canonical/namespace_rules.h"
 #include "gateway/generation.h"
 #include "gateway/http.h"
 #include "gateway/metrics.h"
@@ -48,7 +49,7 @@ class Routes {
   Reply chat(const Value& body, CallContext call) const;
   Reply completion(const Value& body, CallContext call) const;
   Reply generate(ApiResult<GenerationPlan> plan, std::string_view route) const;
-  Reply tokenize(const Value& body) const;
+  Reply tokenize(const Value& body, const CallContext& call) const;
   Reply detokenize(const Value& body) const;
   Reply model_by_id(std::string_view path) const;
   HttpResponse ready() const;
@@ -59,6 +60,7 @@ class Routes {
   const ModelRegistry& models_;
   const Authenticator& authenticator_;
   Metrics& metrics_;
+  const NamespaceRules rules_;
   std::uint64_t id_seed_;
   mutable std::atomic<std::uint64_t> calls_{0};
   mutable CallMemory tool_calls_;

@@ -79,6 +79,7 @@ class LocalServer:
     """`kvasir serve` on a free port. start() returns when it is ready; the log goes to `log`."""
 
     ready_path = "/readyz"
+    poll_seconds = 0.02  # between two looks whether it is ready
 
     def __init__(self, binary, options, log):
         self.binary = binary
@@ -101,7 +102,7 @@ class LocalServer:
             if time.monotonic() > limit:
                 self.kill()
                 raise RuntimeError(f"{self.binary} was not ready in {seconds} s:\n{self.log_text()[-4000:]}")
-            time.sleep(0.02)
+            time.sleep(self.poll_seconds)
         return self
 
     def is_ready(self):

@@ -23,6 +23,17 @@ void ask_for_huge_pages(HostBlockMemory& memory) {
   madvise(first, static_cast<std::size_t>(last.data() + last.size() - first), MADV_HUGEPAGE);
 }
 
+Result<cpu::KvType> kv_type_of(const std::string& name) {
+  if (name == "f16") return cpu::KvType::f16;
+  if (name == "int8") return cpu::KvType::int8;
+  return error(ErrorCode::invalid_argument, "the cpu backend keeps KV as f16 or int8, not '" + name + "'", "kv_type");
+}
+
+std::string layout_name(cpu::KvType type) {
+  if (type == cpu::KvType::f16) return "f16 [layer][K|V][kv_head] K [dim][token] V [token][dim]";
+  return "int8 [layer][K|V][kv_head] K [dim][token] V [token][dim], each with f32 scales [token]";
+}
+
 constexpr std::uint32_t kRowsMax = 512;      // of one forward pass; bounds the activations
 constexpr std::uint32_t kLogitRowsMax = 32;  // of one output product; bounds the logits held beside the results
 
@@ -37,18 +48,18 @@ std::string numerics_id(const PackedModel& model, const cpu::KernelTable& kernel
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(PackedModel model, const cpu::KernelTable& kernels, std::uint32_t threads, std::uint32_t block_tokens,
-             std::unique_ptr<HostBlockMemory> memory, std::uint32_t positions)
+  CpuBackend(PackedModel model, const cpu::KernelTable& kernels, std::uint32_t threads, bool pin_threads,
+             const KvLayout& layout, std::unique_ptr<HostBlockMemory> memory, std::uint32_t positions)
       : memory_(std::move(memory)),
         model_(std::move(model)),
-        pool_(threads),
-        forward_(model_, kernels, pool_, block_tokens),
+        pool_(threads, pin_threads),
+        forward_(model_, kernels, pool_, layout),
         info_{.name = "cpu",
               .kernel_class = kernels.name,
               .numerics_id = numerics_id(model_, kernels),
-              .kv_layout = "f16 [layer][K|V][kv_head] K [dim][token] V [token][dim]",
+              .kv_layout = layout_name(layout.type),
               .block_bytes = memory_->block_bytes(),
-              .block_tokens = block_tokens,
+              .block_tokens = layout.block_tokens,
               .vocabulary = model_.config.vocabulary,
               .context_tokens = positions},
         worker_([this](const Batch& batch) { return compute(batch); }) {}
@@ -73,6 +84,7 @@ class CpuBackend final : public Backend {
   void check(const SequenceInput& s) const {
     KVASIR_ASSERT(s.first_position < s.ids.size() && s.ids.size() <= info_.context_tokens);
     KVASIR_ASSERT(s.blocks.size() >= div_ceil(static_cast<std::uint32_t>(s.ids.size()), info_.block_tokens));
+    KVASIR_ASSERT(s.drafts == 0 || s.first_position + 1 + s.drafts == s.ids.size());
     for (const TokenId id : s.ids.subspan(s.first_position))
       KVASIR_ASSERT(id >= 0 && static_cast<std::uint32_t>(id) < info_.vocabulary);
   }
@@ -82,7 +94,7 @@ class CpuBackend final : public Backend {
     addresses_.resize(batch.sequences.size());
     for (std::size_t i = 0; i < batch.sequences.size(); ++i) {
       const SequenceInput& s = batch.sequences[i];
-      result.sequences.push_back({s.id, std::nullopt, {}});
+      result.sequences.push_back({s.id, std::nullopt, std::vector<SampledToken>(s.drafts), {}});
       addresses_[i].clear();
       for (const BlockId block : s.blocks)
         addresses_[i].push_back(reinterpret_cast<std::uint8_t*>(memory_->bytes(block).data()));
@@ -109,7 +121,7 @@ class CpuBackend final : public Backend {
 
   static bool wants_logits(const SequenceInput& s, std::uint32_t position) {
     if (s.logits == LogitsWanted::all) return true;
-    return position + 1 == s.ids.size() && (s.logits == LogitsWanted::last || s.sampling != nullptr);
+    return position + 1 + s.drafts >= s.ids.size() && (s.logits == LogitsWanted::last || s.sampling != nullptr);
   }
 
   void pass(const Batch& batch, BatchResult& result) {
@@ -136,11 +148,21 @@ class CpuBackend final : public Backend {
     }
     pool_.run(static_cast<std::uint32_t>(wanted.size()), [&](std::uint32_t i, std::uint32_t) {
       const SequenceInput& s = batch.sequences[wanted[i].sequence];
-      if (s.sampling == nullptr || wanted[i].position + 1 != s.ids.size()) return;
+      if (s.sampling == nullptr || wanted[i].position + 1 + s.drafts < s.ids.size()) return;
       const std::span<const float> row(logits + i * forward_.logits_stride(), info_.vocabulary);
-      result.sequences[wanted[i].sequence].sampled =
-          sample(row, *s.sampling, s.ids, s.prompt_tokens, static_cast<std::uint32_t>(s.ids.size()));
+      sample_after(s, wanted[i].position, row, result.sequences[wanted[i].sequence]);
     });
+  }
+
+  static void sample_after(const SequenceInput& s, std::uint32_t position, std::span<const float> logits,
+                           SequenceOutput& output) {
+    SampledToken token = sample(logits, *s.sampling, s.ids.first(position + 1), s.prompt_tokens, position + 1);
+    const auto first = static_cast<std::uint32_t>(s.ids.size()) - 1 - s.drafts;
+    if (position == first) {
+      output.sampled = std::move(token);
+    } else {
+      output.after_drafts[position - first - 1] = std::move(token);
+    }
   }
 
   std::unique_ptr<HostBlockMemory> memory_;
@@ -165,10 +187,12 @@ Result<std::unique_ptr<Backend>> make_cpu_backend(const GgufFile& file, const Mo
     return error(ErrorCode::invalid_argument,
                  "the cpu backend needs block_tokens of 16, 32, 64 or 128, not " + std::to_string(block_tokens),
                  "block_tokens");
+  const Result<cpu::KvType> kv_type = kv_type_of(options.kv_type);
+  if (!kv_type) return kv_type.error();
+  const KvLayout layout = KvLayout::of(config, block_tokens, *kv_type);
   Result<const cpu::KernelTable*> kernels = find_kernels(options.kernel_class);
   if (!kernels.ok()) return std::move(kernels).error();
-  Result<std::unique_ptr<HostBlockMemory>> memory =
-      HostBlockMemory::create(options.pool_bytes, KvLayout::of(config, block_tokens).block_bytes());
+  Result<std::unique_ptr<HostBlockMemory>> memory = HostBlockMemory::create(options.pool_bytes, layout.block_bytes());
   if (!memory.ok()) return std::move(memory).error();
   ask_for_huge_pages(*memory.value());
   const std::uint32_t threads =
@@ -181,7 +205,8 @@ Result<std::unique_ptr<Backend>> make_cpu_backend(const GgufFile& file, const Mo
   const std::size_t pool_tokens = std::size_t{memory.value()->block_count()} * block_tokens;
   const auto positions = static_cast<std::uint32_t>(std::min<std::size_t>(config.context_tokens, pool_tokens));
   return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(std::move(model).value(), *kernels.value(), threads,
-                                                               block_tokens, std::move(memory).value(), positions));
+                                                               options.pin_threads, layout, std::move(memory).value(),
+                                                               positions));
 }
 
 }  // namespace kvasir

@@ -13,9 +13,11 @@ namespace kvasir {
 
 struct BackendOptions {
   std::uint32_t threads = 0;  // compute threads; 0: one per core
+  bool pin_threads = false;   // each to a core of its own
   std::uint32_t block_tokens = 32;
   std::size_t pool_bytes = 2ull << 30;  // cap on the block pool; rounded down to whole blocks
-  std::string kernel_class;             // force one ("avx2", "avx512", "avx512_vnni"); empty: the best the machine has
+  std::string kv_type = "f16";          // f16 or int8; the reference backend keeps f32 whatever stands here
+  std::string kernel_class;             // force one (as "avx2"); empty: the best the machine has
 };
 
 // The scalar oracle: weights dequantized to f32, f32 KV, one obvious loop per operation.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/cpu/kv_store.h"
 #include "storage/base/assert.h"
 
 namespace kvasir {
@@ -32,12 +33,12 @@ std::size_t whole_panels(std::size_t columns) { return (columns + kPanelColumns 
 }  // namespace
 
 Forward::Forward(const PackedModel& model, const cpu::KernelTable& kernels, ThreadPool& pool,
-                 std::uint32_t block_tokens)
+                 const KvLayout& layout)
     : model_(model),
       config_(model.config),
       kernels_(kernels),
       pool_(pool),
-      layout_(KvLayout::of(model.config, block_tokens)),
+      layout_(layout),
       attention_(kernels, pool, layout_, model.config.heads, 0),
       local_attention_(kernels, pool, layout_, model.config.heads, model.config.sliding_window),
       rope_(config_.rope, config_.rope_dim, model.rope_divisors, 0),
@@ -212,14 +213,7 @@ void Forward::store_kv(std::uint32_t layer, const ForwardRun& run, std::uint32_t
   const std::uint32_t position = run.first_position + index;
   std::uint8_t* block = run.blocks[position / layout_.block_tokens];
   const std::uint32_t slot = position % layout_.block_tokens;
-  std::uint16_t halves[cpu::kHeadDimMax];
-  for (std::uint32_t h = 0; h < layout_.kv_heads; ++h) {
-    kernels_.to_f16(k + h * layout_.head_dim, layout_.head_dim, halves);
-    auto* to = reinterpret_cast<std::uint16_t*>(block + layout_.k_offset(layer, h)) + slot;
-    for (std::uint32_t d = 0; d < layout_.head_dim; ++d) to[d * layout_.block_tokens] = halves[d];
-    kernels_.to_f16(v + h * layout_.head_dim, layout_.head_dim,
-                    reinterpret_cast<std::uint16_t*>(block + layout_.v_offset(layer, h)) + slot * layout_.head_dim);
-  }
+  kvasir::store_kv(kernels_, layout_, layer, slot, k, v, block);
 }
 
 void Forward::feed_forward_block(const PackedLayer& w) {

@@ -26,7 +26,7 @@ struct ForwardRun {
 // logits where asked. Called by one thread; works on the pool's. Its scratch memory grows with the rows of a call.
 class Forward {
  public:
-  Forward(const PackedModel& model, const cpu::KernelTable& kernels, ThreadPool& pool, std::uint32_t block_tokens);
+  Forward(const PackedModel& model, const cpu::KernelTable& kernels, ThreadPool& pool, const KvLayout& layout);
 
   // Computes all rows, those of runs[0] first. A row's bits depend on its sequence alone.
   void run(std::span<const ForwardRun> runs);

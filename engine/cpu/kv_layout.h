@@ -18,7 +18,7 @@ struct KvLayout {
   std::uint32_t layers = 0, kv_heads = 0, head_dim = 0, block_tokens = 0;
   cpu::KvType type = cpu::KvType::f16;
 
-  static KvLayout of(const ModelConfig& config, std::uint32_t block_tokens, cpu::KvType type = cpu::KvType::f16) {
+  static KvLayout of(const ModelConfig& config, std::uint32_t block_tokens, cpu::KvType type) {
     return {config.layers, config.kv_heads, config.head_dim, block_tokens, type};
   }
   std::size_t values_bytes() const { return std::size_t{cpu::kv_value_bytes(type)} * block_tokens * head_dim; }

@@ -47,6 +47,8 @@ class ReferenceBackend final : public Backend {
     KVASIR_ASSERT(sequence.ids.size() <= info_.context_tokens);
     KVASIR_ASSERT(sequence.blocks.size() >=
                   div_ceil(static_cast<std::uint32_t>(sequence.ids.size()), info_.block_tokens));
+    KVASIR_ASSERT(sequence.drafts == 0 || sequence.first_position + 1 + sequence.drafts == sequence.ids.size());
+    KVASIR_ASSERT(sequence.drafts < kRowsMax);
     for (std::size_t i = sequence.first_position; i < sequence.ids.size(); ++i) {
       KVASIR_ASSERT(sequence.ids[i] >= 0 && static_cast<std::uint32_t>(sequence.ids[i]) < info_.vocabulary);
     }
@@ -83,13 +85,20 @@ class ReferenceBackend final : public Backend {
     return rows;
   }
 
-  // What is wanted of the last position. `hidden` ends with its row.
+  // What is wanted of the last position and, with drafts, of those before it. `hidden` ends with their rows.
   void finish(const SequenceInput& sequence, std::span<const float> hidden, SequenceOutput& output) {
     if (sequence.sampling == nullptr && sequence.logits != LogitsWanted::last) return;
-    std::vector<float> last = model_.logits(hidden.last(model_.hidden()));
-    if (sequence.sampling != nullptr) {
-      output.sampled = sample(last, *sequence.sampling, sequence.ids, sequence.prompt_tokens,
-                              static_cast<std::uint32_t>(sequence.ids.size()));
+    std::vector<float> last = model_.logits(hidden.last((1 + sequence.drafts) * model_.hidden()));
+    const std::size_t vocabulary = info_.vocabulary;
+    for (std::uint32_t i = 0; sequence.sampling != nullptr && i <= sequence.drafts; ++i) {
+      const std::span<const TokenId> ids = sequence.ids.first(sequence.ids.size() - sequence.drafts + i);
+      SampledToken token = sample(std::span(last).subspan(i * vocabulary, vocabulary), *sequence.sampling, ids,
+                                  sequence.prompt_tokens, static_cast<std::uint32_t>(ids.size()));
+      if (i == 0) {
+        output.sampled = std::move(token);
+      } else {
+        output.after_drafts.push_back(std::move(token));
+      }
     }
     if (sequence.logits == LogitsWanted::last) output.logits = std::move(last);
   }

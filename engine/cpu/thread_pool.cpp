@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include <sched.h>
+
 #include "storage/base/assert.h"
 
 namespace kvasir {
@@ -18,10 +20,30 @@ void pause() { __builtin_ia32_pause(); }
 
 constexpr auto kSpinTime = std::chrono::microseconds(50);
 
+// The cores that this process may use, in order.
+std::vector<int> usable_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cores;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return cores;
+  for (int core = 0; core < CPU_SETSIZE; ++core)
+    if (CPU_ISSET(core, &set)) cores.push_back(core);
+  return cores;
+}
+
+void stay_on(int core) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(core, &set);
+  sched_setaffinity(0, sizeof set, &set);  // of this thread; refused, it runs anywhere
+}
+
 }  // namespace
 
-ThreadPool::ThreadPool(std::uint32_t threads) {
+ThreadPool::ThreadPool(std::uint32_t threads, bool pinned) {
   KVASIR_ASSERT(threads >= 1);
+  if (pinned) cores_ = usable_cores();
+  if (cores_.size() < threads) cores_.clear();
   for (std::uint32_t t = 1; t < threads; ++t) workers_.emplace_back([this, t] { work(t); });
 }
 
@@ -36,6 +58,7 @@ ThreadPool::~ThreadPool() {
 
 void ThreadPool::run_tasks(std::uint32_t count, Function function, void* context) {
   if (count == 0) return;
+  if (!cores_.empty()) pin_caller();
   KVASIR_ASSERT(count <= kTasksMax);
   if (count == 1 || workers_.empty()) {
     for (std::uint32_t i = 0; i < count; ++i) function(context, i, 0);
@@ -58,6 +81,12 @@ void ThreadPool::run_tasks(std::uint32_t count, Function function, void* context
   }
 }
 
+void ThreadPool::pin_caller() {
+  if (pinned_caller_ == std::this_thread::get_id()) return;
+  pinned_caller_ = std::this_thread::get_id();
+  stay_on(cores_[0]);
+}
+
 bool ThreadPool::run_one(std::uint32_t thread) {
   std::uint64_t claims = claims_.load(std::memory_order_acquire);
   do {
@@ -70,6 +99,7 @@ bool ThreadPool::run_one(std::uint32_t thread) {
 }
 
 void ThreadPool::work(std::uint32_t thread) {
+  if (!cores_.empty()) stay_on(cores_[thread]);
   std::uint64_t seen_epoch = 0;
   while (wait_for_loop(seen_epoch)) {
     seen_epoch = epoch_of(claims_.load(std::memory_order_acquire));

@@ -17,7 +17,9 @@ namespace kvasir {
 // One caller at a time. Loops don't nest.
 class ThreadPool {
  public:
-  explicit ThreadPool(std::uint32_t threads);  // >= 1, the caller included
+  // `threads`: >= 1, the caller included. Pinned, each stays on a core of its own among those that the process may use,
+  // the caller from its first loop on; where there are fewer cores than threads nothing is pinned.
+  explicit ThreadPool(std::uint32_t threads, bool pinned = false);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -42,6 +44,7 @@ class ThreadPool {
   using Function = void (*)(void* context, std::uint32_t index, std::uint32_t thread);
 
   void run_tasks(std::uint32_t count, Function function, void* context);
+  void pin_caller();
   void work(std::uint32_t thread);
   bool run_one(std::uint32_t thread);            // claims and runs a task; false: none left
   bool wait_for_loop(std::uint64_t seen_epoch);  // false: the pool stops
@@ -56,6 +59,8 @@ class ThreadPool {
   std::atomic<bool> stopping_{false};
   std::mutex mutex_;
   std::condition_variable wake_;
+  std::vector<int> cores_;         // of the threads; empty: not pinned
+  std::thread::id pinned_caller_;  // touched by callers only
   std::vector<std::thread> workers_;
 };
 

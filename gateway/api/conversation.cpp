@@ -26,7 +26,7 @@ class Element {
   FieldReader fields_;
 };
 
-void append_part(FieldReader& fields, const Value& part, std::string_view index_path, std::string& text, bool first) {
+void append_part(FieldReader& fields, const Value& part, std::string_view index_path, Message& message) {
   const Value* type = part.find("type");
   const std::string* kind = type ? type->as_string() : nullptr;
   const std::string_view member = kind && *kind == "refusal" ? "refusal" : "text";
@@ -36,25 +36,27 @@ void append_part(FieldReader& fields, const Value& part, std::string_view index_
   const Value* value = part.find(member);
   const std::string* words = value ? value->as_string() : nullptr;
   if (!words) return fields.fail("content", fmt::format("part {} must have a string '{}'", index_path, member));
-  if (!first) text += '\n';
-  text += *words;
+  if (!message.parts.empty()) message.content += '\n';
+  message.content += *words;
+  message.parts.push_back(*words);
 }
 
-std::string read_content(FieldReader& fields, bool required) {
+void read_content(FieldReader& fields, bool required, Message& message) {
   const Value* content = fields.any("content");
-  std::string text;
   if (!content) {
     if (required) fields.fail("content", "is required: a string or an array of text parts");
-    return text;
+    return;
   }
-  if (const std::string* plain = content->as_string()) return *plain;
+  if (const std::string* plain = content->as_string()) {
+    message.content = *plain;
+    return;
+  }
   const Value::Array* parts = content->as_array();
   if (!parts)
     fields.fail("content",
                 fmt::format("must be a string or an array of text parts, not a {}", json_type_name(*content)));
   for (std::size_t i = 0; parts && i < parts->size(); ++i)
-    append_part(fields, (*parts)[i], fmt::format("[{}]", i), text, i == 0);
-  return text;
+    append_part(fields, (*parts)[i], fmt::format("[{}]", i), message);
 }
 
 // Templates print arguments with `tojson` or go through their members, so the text the API carries them in is parsed,
@@ -119,8 +121,7 @@ Message read_message(FieldReader& fields) {
     const Value* content = fields.any("content");
     message.content_is_null = message.content.empty() && !content;
   }
-  if (message.content.empty())
-    message.content = read_content(fields, message.role != "assistant" || message.tool_calls.empty());
+  if (message.content.empty()) read_content(fields, message.role != "assistant" || message.tool_calls.empty(), message);
   message.name = fields.string("name").value_or("");
   if (message.role == "tool") {
     message.tool_call_id = fields.string("tool_call_id").value_or("");
@@ -139,6 +140,7 @@ void read_messages(FieldReader& fields, std::vector<Message>& messages) {
     if (!object) return fields.fail(path, "must be an object with role and content");
     Element element(fields, *object, path);
     messages.push_back(read_message(element.fields()));
+    messages.back().place = static_cast<std::uint32_t>(i);
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,6 +22,8 @@ struct Message {
   // Of an assistant message. Arguments that are the text of a JSON object are that object with its source (nothing is
   // an empty object); other text stays text.
   Value::Array tool_calls;
+  std::vector<std::string> parts = {};  // the text parts of a content that was sent as a list; empty: it was a string
+  std::uint32_t place = 0;              // its number in the request
 };
 
 // A dialect-neutral prompt: what the chat template needs and nothing about delivery.

@@ -138,6 +138,13 @@ ReplyRules reply_rules(const ChatRequest& request, const Model& model, const Cal
   return rules;
 }
 
+// Brings the conversation to its canonical form.
+CanonicalReport canonicalize(Conversation& conversation, const Model& model, const CallContext& call,
+                             const Salt& salt) {
+  const RuleContext context{&model.template_features, call.calls, salt};
+  return call.rules ? call.rules->apply(conversation, context) : Canonicalizer().apply(conversation, context);
+}
+
 }  // namespace
 
 std::vector<TokenId> tokenize_text(const Tokenizer& tokenizer, const std::string& text, bool special, bool add_bos) {
@@ -147,17 +154,20 @@ std::vector<TokenId> tokenize_text(const Tokenizer& tokenizer, const std::string
   return ids;
 }
 
-ApiResult<std::vector<TokenId>> tokenize_conversation(const Conversation& conversation, const Model& model,
-                                                      const std::string& local_now) {
-  const ApiResult<PromptText> prompt = render_conversation(conversation, model, local_now);
+ApiResult<ConversationTokens> tokenize_conversation(Conversation conversation, const Model& model,
+                                                    const CallContext& call) {
+  ConversationTokens tokens;
+  tokens.canonical = canonicalize(conversation, model, call, call.authenticator->salt(call.tenant, {}));
+  const ApiResult<PromptText> prompt = render_conversation(conversation, model, call.local_now);
   if (const ApiError* bad = std::get_if<ApiError>(&prompt)) return *bad;
-  return model.tokenizer->encode(std::get<0>(prompt));
+  tokens.ids = model.tokenizer->encode(std::get<0>(prompt));
+  return tokens;
 }
 
 ApiResult<GenerationPlan> plan_chat(const ChatRequest& request, const Model& model, const CallContext& call) {
   GenerationPlan plan = common_plan(request.options, model, call);
   Conversation conversation = request.conversation;
-  if (call.calls) restore_arguments(conversation, plan.salt, *call.calls);
+  plan.canonical = canonicalize(conversation, model, call, plan.salt);
   const ApiResult<PromptText> prompt = render_conversation(conversation, model, call.local_now);
   if (const ApiError* bad = std::get_if<ApiError>(&prompt)) return *bad;
   plan.head.id = "chatcmpl-" + call.id;

@@ -7,6 +7,7 @@
 #include "gateway/api/openai_chat.h"
 #include "gateway/api/openai_completions.h"
 #include "gateway/auth.h"
+#include "gateway/canonical/canonicalizer.h"
 #include "gateway/generation.h"
 
 namespace kvasir {
@@ -19,7 +20,8 @@ struct CallContext {
   std::string id;  // of the call: random hex
   std::string tenant;
   const Authenticator* authenticator = nullptr;
-  CallMemory* calls = nullptr;  // null: arguments in the history count as sent
+  CallMemory* calls = nullptr;           // null: arguments in the history count as sent
+  const Canonicalizer* rules = nullptr;  // null: the defaults
   TimePoint arrived;
   TimePoint deadline;
   std::int64_t unix_now = 0;
@@ -32,9 +34,14 @@ ApiResult<GenerationPlan> plan_chat(const ChatRequest& request, const Model& mod
 ApiResult<GenerationPlan> plan_completion(const CompletionRequest& request, const Model& model,
                                           const CallContext& call);
 
-// The ids of a conversation under the model's template. Errors: the template's own complaint, or no template.
-ApiResult<std::vector<TokenId>> tokenize_conversation(const Conversation& conversation, const Model& model,
-                                                      const std::string& local_now);
+// A conversation under the model's template, brought to its canonical form before.
+struct ConversationTokens {
+  std::vector<TokenId> ids;
+  CanonicalReport canonical;
+};
+// Errors: the template's own complaint, or no template.
+ApiResult<ConversationTokens> tokenize_conversation(Conversation conversation, const Model& model,
+                                                    const CallContext& call);
 
 // The ids of a raw text prompt: BOS where the model wants one.
 std::vector<TokenId> tokenize_text(const Tokenizer& tokenizer, const std::string& text, bool special, bool add_bos);

@@ -53,6 +53,13 @@ Value fitting_call(const Value& call, const F& features) {
   return outer;
 }
 
+// The parts as they were sent, where the template takes parts.
+Value as_sent(const Message& message) {
+  Value::Array parts;
+  for (const std::string& text : message.parts) parts.push_back(part("text", "text", text));
+  return parts;
+}
+
 Value content_of(const Message& message, const F& features) {
   const bool thinks = features.thinking_parts && features.reasoning_field.empty() && !message.reasoning.empty();
   if (thinks) {
@@ -61,6 +68,8 @@ Value content_of(const Message& message, const F& features) {
     return parts;
   }
   if (message.content_is_null && features.null_content) return {};
+  const bool takes_parts = features.content == F::Content::parts || features.content == F::Content::either;
+  if (takes_parts && !message.parts.empty()) return as_sent(message);
   if (features.content == F::Content::parts) return Value::Array{part("text", "text", message.content)};
   return message.content;
 }

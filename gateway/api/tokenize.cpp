@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "gateway/api/openai_completions.h"
-#include "gateway/api/plan.h"
 #include "gateway/json_writer.h"
 
 namespace kvasir {
@@ -40,13 +39,16 @@ Result<TokenizeRequest> parse_tokenize_request(const Value& body) {
   return request;
 }
 
-HttpResponse answer_tokenize(const TokenizeRequest& request, const Model& model, const std::string& local_now) {
+HttpResponse answer_tokenize(const TokenizeRequest& request, const Model& model, const CallContext& call) {
   if (!request.conversation)
     return tokens_response(
         tokenize_text(*model.tokenizer, request.text, request.parse_special, request.add_special_tokens), model);
-  const ApiResult<std::vector<TokenId>> ids = tokenize_conversation(*request.conversation, model, local_now);
-  if (const ApiError* bad = std::get_if<ApiError>(&ids)) return error_response(*bad);
-  return tokens_response(std::get<0>(ids), model);
+  const ApiResult<ConversationTokens> tokens = tokenize_conversation(*request.conversation, model, call);
+  if (const ApiError* bad = std::get_if<ApiError>(&tokens)) return error_response(*bad);
+  HttpResponse response = tokens_response(std::get<0>(tokens).ids, model);
+  if (std::string changes = std::get<0>(tokens).canonical.header(); !changes.empty())
+    response.headers.push_back({"X-Kvasir-Canonical", std::move(changes)});
+  return response;
 }
 
 Result<DetokenizeRequest> parse_detokenize_request(const Value& body) {

@@ -6,7 +6,7 @@
 
 #include "gateway/api/conversation.h"
 #include "gateway/api/errors.h"
-#include "gateway/model_registry.h"
+#include "gateway/api/plan.h"
 
 namespace kvasir {
 
@@ -19,7 +19,8 @@ struct TokenizeRequest {
   bool parse_special = false;                // special tokens written in the text become control tokens
 };
 Result<TokenizeRequest> parse_tokenize_request(const Value& body);
-HttpResponse answer_tokenize(const TokenizeRequest& request, const Model& model, const std::string& local_now);
+// A conversation has the ids that a chat request with it would have.
+HttpResponse answer_tokenize(const TokenizeRequest& request, const Model& model, const CallContext& call);
 
 // Body of POST /detokenize.
 struct DetokenizeRequest {

@@ -76,6 +76,7 @@ void add_plan_command(CLI::App& app) {
   command->add_option("--disk", options->disk, "capacity of the disk tier (0: none)")->capture_default_str();
   command->add_option("--block-tokens", request.block_tokens, "tokens in a block: 16, 32, 64 or 128")
       ->capture_default_str();
+  command->add_option("--kv-type", request.kv_type, "how the cpu backend keeps KV: f16 or int8")->capture_default_str();
   command->add_option("--shared-prefix", request.shared_prefix, "tokens that all requests begin with")
       ->capture_default_str();
   command->add_flag("--json", options->json, "one JSON object");

@@ -1,9 +1,11 @@
+#include <algorithm>
 #include <ctime>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -12,6 +14,7 @@
 #include "engine/text/chat_template.h"
 #include "engine/text/template_features.h"
 #include "gateway/api/template_variables.h"
+#include "gateway/canonical/canonicalizer.h"
 #include "gateway/commands/commands.h"
 #include "gateway/commands/json_lines.h"
 
@@ -74,25 +77,60 @@ const std::string* string_member(const Value::Object& request, std::string_view 
   return member ? member->as_string() : nullptr;
 }
 
+// The rules' modes with those that the line sets: {"move_volatile": "on"}.
+Result<CanonicalConfig> modes_of(const Value::Object& line) {
+  CanonicalConfig config;
+  const Value* given = line.find("canonical");
+  if (!given) return config;
+  if (!given->as_object()) return error(ErrorCode::invalid_argument, "canonical must be an object", "canonical");
+  for (const auto& [name, mode] : given->as_object()->members) {
+    const auto rules = canonical_rules();
+    const auto rule = std::find_if(rules.begin(), rules.end(), [&](const Rule& r) { return r.name == name; });
+    const std::string* word = mode.as_string();
+    if (rule == rules.end() || !word || (*word != "off" && *word != "report" && *word != "on"))
+      return error(ErrorCode::invalid_argument,
+                   "canonical." + name + " must be a rule's name with \"off\", \"report\" or \"on\"", "canonical");
+    config.*rule->mode = *word;
+  }
+  return config;
+}
+
+// What a template is rendered with, and for a chat request what was done to it before.
+struct Variables {
+  Value all;
+  std::optional<CanonicalReport> report = {};
+};
+
 // The variables as they are in the line, or those that a chat request with this body would have.
-Result<Value> variables_of(const Value::Object& line, const TemplateFeatures& features) {
+Result<Variables> variables_of(const Value::Object& line, const TemplateFeatures& features) {
   const Value* request = line.find("request");
   if (!request) {
     Value::Object variables;
     for (const auto& [name, value] : line.members)
       if (name != "template" && name != "now") variables.set(name, value);
-    return Value(std::move(variables));
+    return Variables{Value(std::move(variables))};
   }
   if (!request->as_object()) return error(ErrorCode::invalid_argument, "request must be an object", "request");
   FieldReader fields(*request->as_object());
-  const Conversation conversation = read_openai_conversation(fields);
+  Conversation conversation = read_openai_conversation(fields);
   if (!fields.ok()) return fields.error();
+  const Result<CanonicalConfig> modes = modes_of(line);
+  if (!modes) return modes.error();
+  CanonicalReport report = Canonicalizer(*modes).apply(conversation, {.features = &features});
   const std::string* bos = string_member(line, "bos_token");
   const std::string* eos = string_member(line, "eos_token");
-  return template_variables(conversation, features, bos ? *bos : "", eos ? *eos : "");
+  return Variables{template_variables(conversation, features, bos ? *bos : "", eos ? *eos : ""), std::move(report)};
 }
 
-Result<Value> render(Templates& templates, const Value::Object& request) {
+// The conversation as the template gets it.
+Value conversation_of(const Value& variables) {
+  Value::Object conversation;
+  for (const char* name : {"messages", "tools"})
+    if (const Value* value = variables.find(name)) conversation.set(name, *value);
+  return conversation;
+}
+
+Result<Value> render(Templates& templates, const Value::Object& request, bool with_report) {
   const std::string* path = string_member(request, "template");
   if (!path) return error(ErrorCode::invalid_argument, "template must be the path of a file", "template");
   const auto found = templates.get(*path);
@@ -101,7 +139,7 @@ Result<Value> render(Templates& templates, const Value::Object& request) {
   const auto variables = variables_of(request, **found ? (***found).features : none);
   if (!variables) return variables.error();
   const std::string* now = string_member(request, "now");
-  const auto prompt = **found ? (***found).chat_template->render(*variables, now ? *now : local_time())
+  const auto prompt = **found ? (***found).chat_template->render(variables->all, now ? *now : local_time())
                               : Result<PromptText>((**found).error());
   // What a template refuses is an answer too: the run did what it was asked for.
   Value::Object answer;
@@ -109,6 +147,10 @@ Result<Value> render(Templates& templates, const Value::Object& request) {
     answer.set("rendered", prompt->text());
   } else {
     answer.set("error", prompt.error().message);
+  }
+  if (with_report && variables->report) {
+    answer.set("canonical", variables->report->json());
+    answer.set("conversation", conversation_of(variables->all));
   }
   return Value(std::move(answer));
 }
@@ -123,12 +165,18 @@ void add_render_command(CLI::App& app) {
       "any other variable, \"now\": \"2026-07-26T10:00:00\"}, or with \"request\": {a body of /v1/chat/completions} "
       "instead of the variables (and \"bos_token\", \"eos_token\"), on stdin, writes {\"rendered\": ...} or "
       "{\"error\": ...} "
-      "for each, in order; a .gguf file stands for the template inside it; exit code 1 when a line was no such "
+      "for each, in order; a request goes through the canonical rules first, by their defaults or as \"canonical\": "
+      "{\"move_volatile\": \"on\"} in the line says; a .gguf file stands for the template inside it; exit code 1 when "
+      "a line was no such "
       "request");
-  command->callback([] {
+  const auto report = std::make_shared<bool>(false);
+  command->add_flag("--report", *report,
+                    "for requests, also what the canonical rules did (\"canonical\": rule, version, mode, changes, "
+                    "places) and the conversation as the template got it (\"conversation\")");
+  command->callback([report] {
     Templates templates;
-    const bool good = answer_json_lines(std::cin, std::cout,
-                                        [&](const Value::Object& request) { return render(templates, request); });
+    const bool good = answer_json_lines(
+        std::cin, std::cout, [&](const Value::Object& request) { return render(templates, request, *report); });
     if (!good) throw CLI::RuntimeError(1);
   });
 }

@@ -23,6 +23,7 @@ struct Options {
   std::string model;
   std::string backend = "cpu";
   std::string kernels;
+  std::string kv_type = "f16";
   std::uint32_t threads = 0;
   std::uint32_t greedy = 0;
   std::uint32_t top = 20;
@@ -49,6 +50,7 @@ std::unique_ptr<Backend> make_backend(const GgufFile& file, const Options& optio
   BackendOptions backend;
   backend.threads = options.threads;
   backend.kernel_class = options.kernels;
+  backend.kv_type = options.kv_type;
   const auto make = options.backend == "reference" ? make_reference_backend : make_cpu_backend;
   return value_or_stop(make(file, config, backend));
 }
@@ -171,6 +173,9 @@ void add_score_command(CLI::App& app) {
       ->check(CLI::Range(1u, 128u))
       ->capture_default_str();
   command->add_option("--kernels", options->kernels, "kernel class to force, as \"avx2\"; default: the best there is");
+  command->add_option("--kv-type", options->kv_type, "how the cpu backend keeps KV")
+      ->check(CLI::IsMember({"f16", "int8"}))
+      ->capture_default_str();
   command->callback([options] { run(*options); });
 }
 

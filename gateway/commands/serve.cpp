@@ -25,7 +25,7 @@ constexpr int kFailed = 1;
 constexpr int kBadConfiguration = 2;
 
 struct ServeOptions {
-  std::string config, model, listen, cache_dir;
+  std::string config, model, listen, cache_dir, kv_type;
   std::uint32_t threads = 0;
 };
 
@@ -58,6 +58,7 @@ Config resolve(const ServeOptions& options) {
     if (!options.model.empty()) config.models = {entry_for_file(config, options.model)};
     if (!options.listen.empty()) config.listen = options.listen;
     if (!options.cache_dir.empty()) config.cache.disk.path = options.cache_dir;
+    if (!options.kv_type.empty()) config.cache.kv_type = options.kv_type;
     if (options.threads > 0) config.limits.threads = options.threads;
     (void)parse_host_port(config.listen);
     if (config.models.empty())
@@ -140,6 +141,8 @@ void add_serve_command(CLI::App& app) {
   command->add_option("--model", options->model, "GGUF file to serve, under its file's name");
   command->add_option("--listen", options->listen, "HOST:PORT (port 0: any free one)");
   command->add_option("--cache-dir", options->cache_dir, "folder of the disk tier");
+  command->add_option("--kv-type", options->kv_type, "how the cpu backend keeps KV: f16 or int8")
+      ->check(CLI::IsMember({"f16", "int8"}));
   command->add_option("--threads", options->threads, "compute threads (0: one per core)");
   command->callback([options] { run(*options); });
 }

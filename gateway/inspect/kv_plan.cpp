@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "config/schema.h"
 #include "config/units.h"
 #include "engine/model/model_config.h"
 #include "gateway/inspect/model_report.h"
@@ -38,6 +39,9 @@ Status check(const PlanRequest& r, std::uint64_t model_context) {
   }
   if (r.block_tokens != 16 && r.block_tokens != 32 && r.block_tokens != 64 && r.block_tokens != 128) {
     return wrong(fmt::format("--block-tokens {} is none of 16, 32, 64 and 128", r.block_tokens), "block-tokens");
+  }
+  if (r.kv_type != "f16" && r.kv_type != "int8") {
+    return wrong(fmt::format("--kv-type '{}' is none of f16 and int8", r.kv_type), "kv-type");
   }
   if (r.disk_bytes != 0 && r.disk_bytes < kDiskLeast) {
     return wrong(fmt::format("--disk {} is less than the least disk tier, 64MiB (0: none)", format_bytes(r.disk_bytes)),
@@ -103,8 +107,9 @@ std::string yaml_of(const KvPlan& plan) {
   const PlanRequest& r = plan.request;
   std::string yaml = fmt::format("models:\n- name: {}\n  path: {}\n", quoted(r.name), quoted(r.path));
   if (r.context_tokens < plan.model_context) yaml += fmt::format("  context_tokens: {}\n", r.context_tokens);
-  yaml += fmt::format("cache:\n  block_tokens: {}\n  tiers:\n    host: {{capacity: {}}}\n", r.block_tokens,
-                      format_bytes(host_capacity(plan)));
+  yaml += fmt::format("cache:\n  block_tokens: {}\n", r.block_tokens);
+  if (r.kv_type != CacheConfig().kv_type) yaml += fmt::format("  kv_type: {}\n", r.kv_type);
+  yaml += fmt::format("  tiers:\n    host: {{capacity: {}}}\n", format_bytes(host_capacity(plan)));
   yaml += r.disk_bytes == 0 ? "    disk: {path: \"\"}\n"
                             : fmt::format("    disk: {{path: cache, capacity: {}}}\n", format_bytes(r.disk_bytes));
   if (r.concurrency > kRunningDefault) {
@@ -127,6 +132,7 @@ Result<KvPlan> make_plan(const GgufFile& file, PlanRequest request) {
   plan.request = std::move(request);
   const std::uint64_t packed = weights_bytes(file, "cpu"), floats = weights_bytes(file, "reference");
   for (const KvFormat& format : kKvFormats) {
+    if (format.name == plan.request.kv_type) plan.served_row = plan.rows.size();
     const std::uint64_t weights = format.served == KvServed::reference ? floats : packed;
     plan.rows.push_back(row_of(plan, KvShape::of(*config), format, weights));
   }

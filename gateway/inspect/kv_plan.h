@@ -18,6 +18,7 @@ struct PlanRequest {
   std::uint64_t concurrency = 1;     // requests at once
   std::uint64_t shared_prefix = 0;   // tokens that all of them begin with
   std::uint32_t block_tokens = 32;
+  std::string kv_type = "f16";     // f16 or int8: what the cpu backend shall keep
   std::uint64_t memory_bytes = 0;  // for weights, KV pool and the rest of the process
   bool memory_is_given = false;    // else it is what the machine has available
   std::uint64_t disk_bytes = 0;    // capacity of the disk tier; 0: none
@@ -45,9 +46,10 @@ struct KvPlan {
   std::uint64_t model_context = 0;
   std::uint64_t process_bytes = 0;  // set aside beside weights and pool
   std::vector<Row> rows;            // in the order of kKvFormats
-  std::string yaml;                 // configuration lines for the cpu backend; empty when the load does not fit
+  std::size_t served_row = 0;
+  std::string yaml;  // configuration lines for the cpu backend; empty when the load does not fit
 
-  const Row& served() const { return rows.front(); }  // f16, what the cpu backend keeps
+  const Row& served() const { return rows[served_row]; }  // what the cpu backend shall keep
   bool fits() const { return served().host.fits; }
 };
 

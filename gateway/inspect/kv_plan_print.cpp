@@ -50,7 +50,8 @@ void print_memory(const KvPlan& plan, Lines& lines) {
   lines.row("weights", fmt::format("{} (cpu backend; reference: {})", shown_bytes(plan.served().weights_bytes),
                                    shown_bytes(plan.rows[1].weights_bytes)));
   lines.row("process", fmt::format("{} set aside: activations, tokenizer, buffers", shown_bytes(plan.process_bytes)));
-  lines.row("KV pool", fmt::format("{}: the host tier (cpu backend)", shown_bytes(plan.served().host.bytes)));
+  lines.row("KV pool", fmt::format("{}: the host tier (cpu backend, {})", shown_bytes(plan.served().host.bytes),
+                                   plan.request.kv_type));
   lines.row("disk tier", plan.request.disk_bytes == 0 ? "none" : shown_bytes(plan.request.disk_bytes));
 }
 
@@ -104,7 +105,10 @@ std::string to_json(const KvPlan& plan) {
   JsonWriter json;
   json.begin_object().member("path", r.path).member("fits", plan.fits()).member("context_tokens", r.context_tokens);
   json.member("concurrency", r.concurrency).member("shared_prefix", r.shared_prefix);
-  json.member("block_tokens", r.block_tokens).member("memory_bytes", r.memory_bytes).member("disk_bytes", r.disk_bytes);
+  json.member("block_tokens", r.block_tokens)
+      .member("kv_type", r.kv_type)
+      .member("memory_bytes", r.memory_bytes)
+      .member("disk_bytes", r.disk_bytes);
   json.member("model_context_tokens", plan.model_context).member("process_bytes", plan.process_bytes);
   json.member("request_blocks", plan.load.request_blocks()).member("shared_blocks", plan.load.shared_blocks());
   json.member("load_blocks", plan.load.blocks()).key("formats").begin_array();

@@ -206,9 +206,10 @@ def test_plan_counts(tmp_path):
     code, plan = plan_of("--context", 4096, "--concurrency", 100, "--memory", "16GiB", "--shared-prefix", 1024)
     assert code == 0 and plan["fits"] and plan["load_blocks"] == 32 + 100 * 96
     rows = {row["format"]: row for row in plan["formats"]}
-    assert [name for name, row in rows.items() if row["served"]] == ["f16", "f32"]
+    assert [name for name, row in rows.items() if row["served"]] == ["f16", "f32", "int8"]
     assert rows["f16"]["token_bytes"] == 23040 and rows["f16"]["request_bytes"] == 4096 * 23040
     assert rows["fp8"]["token_bytes"] * 2 == rows["f16"]["token_bytes"]
+    assert rows["int8"]["token_bytes"] == 2 * 30 * 3 * (64 + 4)
     file = tmp_path / "plan.yaml"
     file.write_text(plan["yaml"])
     checked = kvasir("config", "check", file)

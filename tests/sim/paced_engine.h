@@ -65,18 +65,23 @@ struct PacedClient {
   }
 };
 
+// What the replies are made of; as they are here no token comes twice.
+struct ReplyText {
+  std::uint32_t decided_by = 0, vocabulary = 1u << 30;
+};
+
 // An EngineCore on the null backend whose clock moves by what each step takes on a Machine.
 class PacedEngine {
  public:
-  PacedEngine(std::uint64_t seed, const EngineConfig& engine, const Machine& on, std::uint32_t blocks = 4096)
-      : machine(on), prng(seed), backend(backend_config(blocks)) {
+  static constexpr std::uint32_t kBlockTokens = 32;
+
+  PacedEngine(std::uint64_t seed, const EngineConfig& engine, const Machine& on, std::uint32_t blocks = 4096,
+              const ReplyText& text = {})
+      : machine(on), prng(seed), backend(backend_config(blocks, text)) {
     PrefixCacheConfig cache;
     cache.block_tokens = kBlockTokens;
     core = std::make_unique<EngineCore>(engine, backend, Fingerprint{}, cache, nullptr);
   }
-
-  static constexpr std::uint32_t kBlockTokens = 32;
-  static constexpr std::uint32_t kVocabulary = 1u << 30;
 
   PacedClient ask(std::vector<TokenId> prompt, std::uint32_t output, const std::string& tenant = "a") {
     GenerateRequest request = CoreHarness::request(std::move(prompt), output, tenant);
@@ -124,10 +129,11 @@ class PacedEngine {
   std::unique_ptr<EngineCore> core;
 
  private:
-  static NullBackendConfig backend_config(std::uint32_t blocks) {
+  static NullBackendConfig backend_config(std::uint32_t blocks, const ReplyText& text) {
     return {.block_count = blocks,
             .block_tokens = kBlockTokens,
-            .vocabulary = kVocabulary,
+            .vocabulary = text.vocabulary,
+            .decided_by = text.decided_by,
             .completion = NullBackendConfig::Completion::manual};
   }
 

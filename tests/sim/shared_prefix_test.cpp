@@ -35,7 +35,7 @@ TEST(SharedPrefix, EightClientsComputeAColdPrefixOnce) {
     }
     engine.run_until_idle();
     for (std::uint32_t i = 0; i < kClients; ++i)
-      EXPECT_EQ(clients[i]->ids, alone(question(static_cast<int>(i)), kOutput, PacedEngine::kVocabulary));
+      EXPECT_EQ(clients[i]->ids, alone(question(static_cast<int>(i)), kOutput, ReplyText{}.vocabulary));
     EXPECT_EQ(engine.backend.null->tokens_computed(), kPrefix + kClients * (kQuestion + kOutput - 1)) << seed;
     EXPECT_EQ(engine.core->stats().cache.blocks_duplicate, 0u) << seed;
   }
@@ -87,7 +87,7 @@ TEST(SharedPrefix, OneThatIsPushedOutIsReplaced) {
     const std::vector<PacedClient> clients = ask_all(engine);
     engine.run_until_idle();
     for (std::uint32_t i = 0; i < kClients; ++i)
-      EXPECT_EQ(clients[i]->ids, alone(question(static_cast<int>(i)), kOutput, PacedEngine::kVocabulary));
+      EXPECT_EQ(clients[i]->ids, alone(question(static_cast<int>(i)), kOutput, ReplyText{}.vocabulary));
     EXPECT_EQ(stream->ids.size(), 500u);
   }
 }

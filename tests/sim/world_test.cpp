@@ -38,7 +38,7 @@ TEST(Simulation, EveryRequestGetsTheIdsItHasAlone) {
   std::signal(SIGABRT, print_seed);
   const std::uint64_t first = from_environment("KVASIR_SIM_SEED", 1);
   const std::uint64_t count = std::getenv("KVASIR_SIM_SEED") ? 1 : from_environment("KVASIR_SIM_SEEDS", kSeeds);
-  std::uint64_t completed = 0, cached = 0, preemptions = 0, loads = 0, restarts = 0;
+  std::uint64_t completed = 0, cached = 0, preemptions = 0, loads = 0, restarts = 0, drafted = 0, accepted = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     const WorldTotals world = run_world(seed);
     completed += world.completed;
@@ -46,11 +46,15 @@ TEST(Simulation, EveryRequestGetsTheIdsItHasAlone) {
     preemptions += world.preemptions;
     loads += world.loads;
     restarts += world.restarts;
+    drafted += world.drafted;
+    accepted += world.accepted;
   }
-  std::printf("sim: %llu worlds, %llu requests, %llu tokens cached, %llu preemptions, %llu loads, %llu restarts\n",
+  std::printf("sim: %llu worlds, %llu requests, %llu tokens cached, %llu preemptions, %llu loads, %llu restarts, ",
               static_cast<unsigned long long>(count), static_cast<unsigned long long>(completed),
               static_cast<unsigned long long>(cached), static_cast<unsigned long long>(preemptions),
               static_cast<unsigned long long>(loads), static_cast<unsigned long long>(restarts));
+  std::printf("%llu of %llu drafts right\n", static_cast<unsigned long long>(accepted),
+              static_cast<unsigned long long>(drafted));
   if (count < kSeeds) return;
   // The worlds are worth something only while these things happen in them.
   EXPECT_GT(completed, 100000u);
@@ -58,6 +62,8 @@ TEST(Simulation, EveryRequestGetsTheIdsItHasAlone) {
   EXPECT_GT(preemptions, 2000u);
   EXPECT_GT(loads, 3000u);
   EXPECT_GT(restarts, 1000u);
+  EXPECT_GT(accepted, 15000u);
+  EXPECT_GT(drafted, accepted + 15000);
 }
 
 TEST(SimulationDeathTest, SeesACorruptBlock) {

@@ -95,8 +95,12 @@ class TransparencyRig {
  public:
   static constexpr std::uint32_t kGreedyTokens = 12;
 
-  TransparencyRig(const std::string& model_path, std::span<const std::uint32_t> lengths, std::size_t pool_bytes)
-      : lengths_(lengths.begin(), lengths.end()), pool_bytes_(pool_bytes), file_(GgufFile::open(model_path).value()) {
+  TransparencyRig(const std::string& model_path, std::span<const std::uint32_t> lengths, std::size_t pool_bytes,
+                  std::string kv_type = "f16")
+      : lengths_(lengths.begin(), lengths.end()),
+        pool_bytes_(pool_bytes),
+        kv_type_(std::move(kv_type)),
+        file_(GgufFile::open(model_path).value()) {
     config_ = read_model_config(*file_).value();
     Prng prng(2026);
     for (const std::uint32_t length : lengths_) {
@@ -178,6 +182,7 @@ class TransparencyRig {
     options.threads = 2;
     options.pool_bytes = pool_bytes_;
     options.kernel_class = kernel_class;
+    options.kv_type = kv_type_;
     auto made = make_cpu_backend(*file_, config_, options);
     if (!made) throw std::runtime_error(made.error().message);
     return std::move(*made);
@@ -212,6 +217,7 @@ class TransparencyRig {
 
   std::vector<std::uint32_t> lengths_;
   std::size_t pool_bytes_;
+  std::string kv_type_;
   std::unique_ptr<GgufFile> file_;
   ModelConfig config_;
   std::vector<std::vector<TokenId>> prompts_;

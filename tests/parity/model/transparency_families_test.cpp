@@ -26,10 +26,11 @@ std::vector<TinyFamily> families() {
   return all;
 }
 
-class TransparencyFamiliesTest : public ::testing::TestWithParam<TinyFamily> {
+class TransparencyFamiliesTest : public ::testing::TestWithParam<std::tuple<TinyFamily, const char*>> {
  protected:
   TransparencyFamiliesTest()
-      : rig_(testing::write_tiny_model(folder_ / "tiny.gguf", GetParam().spec), kLengths, 32u << 20) {}
+      : rig_(testing::write_tiny_model(folder_ / "tiny.gguf", std::get<0>(GetParam()).spec), kLengths, 32u << 20,
+             std::get<1>(GetParam())) {}
   const bool full_ = std::getenv("KVASIR_FULL") != nullptr;
   testing::TempDir folder_;
   testing::TransparencyRig rig_;
@@ -43,11 +44,13 @@ TEST_P(TransparencyFamiliesTest, EveryInstructionSetGivesTheSameBits) {
   rig_.expect_that_classes_agree(600, full_ ? 600 : 64);
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, TransparencyFamiliesTest, ::testing::ValuesIn(families()), [](const auto& test) {
-  std::string name = test.param.name;
-  std::erase_if(name, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; });
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Families, TransparencyFamiliesTest,
+                         ::testing::Combine(::testing::ValuesIn(families()), ::testing::Values("f16", "int8")),
+                         [](const auto& test) {
+                           std::string name = std::get<0>(test.param).name + std::get<1>(test.param);
+                           std::erase_if(name, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; });
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace kvasir

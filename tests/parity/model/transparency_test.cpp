@@ -1,6 +1,6 @@
 // Promise 1, from the engine down: for prompts of 5 to 3,000 tokens, greedy ids and the bits of every step's logits are
 // the same cold, from the pool, from disk after a restart, among eight others, for any prefill chunk, on every
-// instruction set. On the default model where its file is there, else on a tiny one.
+// instruction set, for every way to keep KV. On the default model where its file is there, else on a tiny one.
 #include "tests/parity/model/transparency.h"
 
 #include <cstdlib>
@@ -16,9 +16,9 @@ namespace {
 constexpr std::uint32_t kLengths[] = {5,   8,   13,  31,  32,  33,  64,  65,   100,  128,
                                       150, 200, 256, 300, 400, 500, 700, 1000, 1600, 3000};
 
-class TransparencyTest : public ::testing::Test {
+class TransparencyTest : public ::testing::TestWithParam<const char*> {
  protected:
-  TransparencyTest() : rig_(model(), kLengths, 512u << 20) {}
+  TransparencyTest() : rig_(model(), kLengths, 512u << 20, GetParam()) {}
   std::string model() const {
     const std::string path = testing::default_model_path();
     return path.empty() ? testing::write_tiny_model(folder_ / "tiny.gguf") : path;
@@ -28,13 +28,16 @@ class TransparencyTest : public ::testing::Test {
   testing::TransparencyRig rig_;
 };
 
-TEST_F(TransparencyTest, AHitNeverChangesTheAnswer) {
+TEST_P(TransparencyTest, AHitNeverChangesTheAnswer) {
   rig_.expect_that_hits_change_nothing(full_ ? 3000 : 300, folder_ / "store");
 }
 
-TEST_F(TransparencyTest, EveryInstructionSetGivesTheSameBits) {
+TEST_P(TransparencyTest, EveryInstructionSetGivesTheSameBits) {
   rig_.expect_that_classes_agree(full_ ? 3000 : 300, 33);
 }
+
+INSTANTIATE_TEST_SUITE_P(KvTypes, TransparencyTest, ::testing::Values("f16", "int8"),
+                         [](const auto& test) { return std::string(test.param); });
 
 }  // namespace
 }  // namespace kvasir

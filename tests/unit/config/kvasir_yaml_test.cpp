@@ -53,14 +53,15 @@ std::string described(const Config& c) {
   out << c.listen << "\n"
       << c.tls.certificate << "|" << c.tls.key << "|" << c.tls.min_version << "\n"
       << c.models.size() << c.tenants.size() << c.namespaces.size() << "\n"
-      << c.cache.block_tokens << c.cache.policy << "|" << c.cache.secret << "|" << c.cache.share_numerics << " host "
+      << c.cache.block_tokens << c.cache.kv_type << c.cache.policy << "|" << c.cache.secret << "|" << c.cache.share_numerics << " host "
       << c.cache.host.capacity << " disk " << c.cache.disk.path << "|" << c.cache.disk.capacity << c.cache.disk.codec
       << c.cache.disk.write << c.cache.disk.reader_threads << "\nlimits";
   const LimitsConfig& l = c.limits;
   for (const std::uint64_t value :
        {l.body_bytes, std::uint64_t{l.header_bytes}, std::uint64_t{l.json_depth}, std::uint64_t{l.connections},
         std::uint64_t{l.requests_running}, std::uint64_t{l.requests_waiting}, std::uint64_t{l.choices},
-        std::uint64_t{l.step_tokens}, std::uint64_t{l.threads}, std::uint64_t{l.io_threads}}) {
+        std::uint64_t{l.step_tokens}, std::uint64_t{l.threads}, std::uint64_t{l.pin_threads},
+        std::uint64_t{l.io_threads}}) {
     out << " " << value;
   }
   for (const auto value :

@@ -38,11 +38,12 @@ tenants:
   keys: [{sha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae}]
 cache:
   block_tokens: 64
+  kv_type: int8
   share_numerics: true
   tiers:
     host: {capacity: 48MiB}
     disk: {path: "", capacity: 1GiB, write: on_reuse, reader_threads: 2}
-limits: {body_bytes: 1MiB, header_bytes: 8KiB, requests_waiting: 0, idle_timeout: 250ms, threads: 3}
+limits: {body_bytes: 1MiB, header_bytes: 8KiB, requests_waiting: 0, idle_timeout: 250ms, threads: 3, pin_threads: true}
 log: {level: debug, format: json}
 metrics: {enabled: false, path: /internal/metrics}
 routes: []
@@ -64,6 +65,7 @@ upstreams: []
   ASSERT_EQ(config.tenants[0].keys.size(), 1u);
   EXPECT_EQ(config.tenants[0].keys[0].sha256, sha256_hex("foo"));
   EXPECT_EQ(config.cache.block_tokens, 64u);
+  EXPECT_EQ(config.cache.kv_type, "int8");
   EXPECT_TRUE(config.cache.share_numerics);
   EXPECT_EQ(config.cache.host.capacity, 48u << 20);
   EXPECT_EQ(config.cache.disk.path, "");
@@ -75,6 +77,7 @@ upstreams: []
   EXPECT_EQ(config.limits.requests_waiting, 0u);
   EXPECT_EQ(config.limits.idle_timeout, milliseconds(250));
   EXPECT_EQ(config.limits.threads, 3u);
+  EXPECT_TRUE(config.limits.pin_threads);
   EXPECT_EQ(config.log.level, "debug");
   EXPECT_EQ(config.log.format, "json");
   EXPECT_FALSE(config.metrics.enabled);
@@ -85,13 +88,13 @@ TEST(LoadConfig, UnknownKeyNamesLineKeyNearestAndAllowed) {
   const std::string problems = problems_of("listen: 127.0.0.1:8080\n\ncache:\n  polcy: lru\n");
   EXPECT_EQ(problems,
             "f.yaml:4: cache.polcy: unknown key, did you mean 'policy'? "
-            "(allowed: block_tokens, policy, secret, share_numerics, tiers)");
+            "(allowed: block_tokens, kv_type, policy, secret, share_numerics, tiers)");
 }
 
 TEST(LoadConfig, AllProblemsAtOnceInTheOrderOfTheFile) {
   const std::string problems = problems_of(
       "listen: nowhere\n"
-      "cache: {policy: magic, block_tokens: 33}\n"
+      "cache: {policy: magic, block_tokens: 33, kv_type: int4}\n"
       "limits:\n"
       "  threads: many\n"
       "  idle_timeout: 5\n"
@@ -99,6 +102,7 @@ TEST(LoadConfig, AllProblemsAtOnceInTheOrderOfTheFile) {
       "surprise: 1\n");
   EXPECT_THAT(problems, HasSubstr("f.yaml:1: listen: 'nowhere' is no address"));
   EXPECT_THAT(problems, HasSubstr("f.yaml:2: cache.policy: 'magic' is not known (allowed: lru, s3fifo, value)"));
+  EXPECT_THAT(problems, HasSubstr("f.yaml:2: cache.kv_type: 'int4' is not known (allowed: f16, int8)"));
   EXPECT_THAT(problems, HasSubstr("f.yaml:2: cache.block_tokens: '33' is not known (allowed: 16, 32, 64, 128)"));
   EXPECT_THAT(problems, HasSubstr("f.yaml:4: limits.threads: 'many' is not allowed (allowed: a whole number from 0 "));
   EXPECT_THAT(problems,

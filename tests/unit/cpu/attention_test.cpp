@@ -8,8 +8,8 @@
 
 #include <gtest/gtest.h>
 
-#include "engine/cpu/cpu_backends.h"
 #include "engine/cpu/kernel_dispatch.h"
+#include "engine/cpu/kv_store.h"
 #include "storage/base/ids.h"
 #include "storage/base/prng.h"
 
@@ -29,35 +29,17 @@ class Blocks {
   const std::uint8_t* make() {
     blocks_.push_back(std::make_unique<std::uint8_t[]>(layout_.block_bytes()));
     std::uint8_t* block = blocks_.back().get();
+    std::vector<float> k(std::size_t{layout_.kv_heads} * layout_.head_dim), v(k.size());
     for (std::uint32_t layer = 0; layer < layout_.layers; ++layer)
-      for (std::uint32_t head = 0; head < layout_.kv_heads; ++head) {
-        fill(block + layout_.k_offset(layer, head), true);
-        fill(block + layout_.v_offset(layer, head), false);
+      for (std::uint32_t slot = 0; slot < layout_.block_tokens; ++slot) {
+        for (float& x : k) x = uniform(prng_);
+        for (float& x : v) x = uniform(prng_);
+        store_kv(kernels_, layout_, layer, slot, k.data(), v.data(), block);
       }
     return block;
   }
 
  private:
-  void fill(std::uint8_t* to, bool keys) {
-    std::vector<float> x(layout_.head_dim);
-    std::vector<std::uint8_t> stored(std::size_t{layout_.head_dim} * 2);
-    const std::uint32_t bytes = cpu::kv_value_bytes(layout_.type);
-    for (std::uint32_t token = 0; token < layout_.block_tokens; ++token) {
-      for (float& value : x) value = uniform(prng_);
-      if (layout_.type == KvType::int8) {
-        const float scale = kernels_.to_int8(x.data(), layout_.head_dim, stored.data());
-        std::memcpy(to + layout_.values_bytes() + token * 4, &scale, 4);
-      } else {
-        kernels_.to_f16(x.data(), layout_.head_dim, reinterpret_cast<std::uint16_t*>(stored.data()));
-      }
-      for (std::uint32_t d = 0; d < layout_.head_dim; ++d) {
-        const std::size_t at =
-            keys ? std::size_t{d} * layout_.block_tokens + token : std::size_t{token} * layout_.head_dim + d;
-        std::memcpy(to + at * bytes, stored.data() + std::size_t{d} * bytes, bytes);
-      }
-    }
-  }
-
   const cpu::KernelTable& kernels_;
   const KvLayout layout_;
   Prng prng_;

@@ -5,10 +5,12 @@
 #include <chrono>
 #include <ctime>
 #include <numeric>
+#include <set>
 #include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 namespace kvasir {
 namespace {
@@ -51,6 +53,37 @@ TEST(ThreadPoolTest, ThreadsShareTheWork) {
     while (arrived.load() < 2) std::this_thread::yield();
   });
   EXPECT_NE(thread_of[0], thread_of[1]);
+}
+
+int cores_of_this_thread() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  EXPECT_EQ(sched_getaffinity(0, sizeof set, &set), 0);
+  return CPU_COUNT(&set);
+}
+
+// Each thread on a core of its own, the caller too; with more threads than cores everybody runs anywhere.
+TEST(ThreadPoolTest, PinsThreads) {
+  std::thread([] {  // its own, as the caller stays pinned
+    const int cores = cores_of_this_thread();
+    for (const std::uint32_t threads : {static_cast<std::uint32_t>(cores) + 1, static_cast<std::uint32_t>(cores)}) {
+      const bool pinned = threads <= static_cast<std::uint32_t>(cores);
+      ThreadPool pool(threads, true);
+      std::atomic<std::uint32_t> arrived{0};
+      std::vector<int> cores_of(threads), core_of(threads);
+      pool.run(threads, [&](std::uint32_t, std::uint32_t thread) {  // ends only if each thread has a task
+        arrived.fetch_add(1);
+        while (arrived.load() < threads) std::this_thread::yield();
+        cores_of[thread] = cores_of_this_thread();
+        core_of[thread] = sched_getcpu();
+      });
+      EXPECT_EQ(cores_of, std::vector<int>(threads, pinned ? 1 : cores));
+      if (pinned) {
+        EXPECT_EQ(std::set(core_of.begin(), core_of.end()).size(), threads);
+      }
+    }
+  })
+      .join();
 }
 
 TEST(ThreadPoolTest, IdleCostsNothing) {

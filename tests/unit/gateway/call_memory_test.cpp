@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "gateway/canonical/rules.h"
 #include "tests/unit/gateway/fakes.h"
 
 namespace kvasir {
@@ -90,7 +91,8 @@ TEST(CallMemory, RestoresWhatMeansTheSame) {
   memory.keep(salt_of(1), "id", "f", R"({"b":2,  "a": 1.0})");
   const auto restored = [&](const std::string& arguments, std::uint8_t salt = 1) {
     Conversation conversation = conversation_with(arguments);
-    restore_arguments(conversation, salt_of(salt), memory);
+    RuleChanges changes;
+    keep_call_arguments(conversation, {.calls = &memory, .salt = salt_of(salt)}, changes);
     return source_of(conversation);
   };
   EXPECT_EQ(restored(R"("{\"a\": 1, \"b\": 2}")"), R"({"b":2,  "a": 1.0})") << "written anew and sorted";

@@ -82,6 +82,7 @@ class ManualEngine final : public Engine {
     GenerateRequest request;
     std::shared_ptr<TokenListener> listener;
     bool cancelled = false;
+    std::optional<RequestEnd> told = {};
   };
   Result<SequenceId> submit(GenerateRequest request, std::shared_ptr<TokenListener> listener) override {
     if (refuse_from && calls.size() >= *refuse_from) return refusal;
@@ -89,6 +90,7 @@ class ManualEngine final : public Engine {
     return SequenceId{calls.size() - 1};
   }
   void cancel(SequenceId id) override { calls[static_cast<std::size_t>(id)].cancelled = true; }
+  void tell_end(SequenceId id, RequestEnd end) override { calls[static_cast<std::size_t>(id)].told = end; }
   void drain() override {}
   EngineStats stats() const override { return stats_value; }
   const BackendInfo& backend() const override { return info; }

@@ -231,6 +231,15 @@ TEST_F(GenerationTest, FailureBeforeTheHeadIsAStatusAndAfterItAnEvent) {
   EXPECT_EQ(*all[0].find("error")->find("message")->as_string(), "the engine stopped");
 }
 
+TEST_F(GenerationTest, TheEngineKnowsLengthsAndCancelsByItself) {
+  start(plan(false));
+  engine_->admit(0, 0, 0);
+  engine_->say(0, "Hi");
+  engine_->finish(0, FinishReason::length);
+  EXPECT_TRUE(step().response);
+  EXPECT_FALSE(engine_->calls[0].told);
+}
+
 TEST_F(GenerationTest, CancelAndDestructionReachTheEngine) {
   start(plan(true));
   generation_->cancel(Clock::now());

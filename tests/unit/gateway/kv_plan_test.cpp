@@ -108,6 +108,9 @@ TEST_F(KvPlanTest, RefusesWhatMakesNoSense) {
   r.shared_prefix = 101;
   EXPECT_THAT(error_of(r), HasSubstr("--shared-prefix 101"));
   r = request(100, 1);
+  r.kv_type = "int4";
+  EXPECT_THAT(error_of(r), HasSubstr("--kv-type 'int4'"));
+  r = request(100, 1);
   r.disk_bytes = kMiB;
   EXPECT_THAT(error_of(r), HasSubstr("--disk 1MiB"));
 }
@@ -131,6 +134,18 @@ TEST_F(KvPlanTest, TheConfigurationIsValidAndSaysWhatThePlanDoes) {
   }
 }
 
+TEST_F(KvPlanTest, Int8HoldsNearlyTwiceAsMuch) {
+  PlanRequest r = request(512, 4, 4096 * kMiB);
+  const KvPlan f16 = plan(r);
+  EXPECT_EQ(parse_config(f16.yaml, "plan").cache.kv_type, "f16");
+  r.kv_type = "int8";
+  const KvPlan int8 = plan(r);
+  EXPECT_EQ(int8.served().format.name, "int8");
+  EXPECT_EQ(int8.served().block_bytes, 32u * 2 * 2 * 2 * (16 + 4));
+  EXPECT_GT(int8.served().host.blocks, f16.served().host.blocks * 3 / 2);
+  EXPECT_EQ(parse_config(int8.yaml, "plan").cache.kv_type, "int8");
+}
+
 // The rest of the machine wants memory too.
 TEST_F(KvPlanTest, TheMachinesMemoryIsNotTakenWhole) {
   PlanRequest r = request(512, 1, 64ull << 30);
@@ -148,7 +163,7 @@ TEST_F(KvPlanTest, TextAndJson) {
   EXPECT_EQ(json->find("formats")->as_array()->size(), kKvFormats.size());
   std::size_t served = 0;
   for (const Value& row : *json->find("formats")->as_array()) served += *row.find("served")->as_bool();
-  EXPECT_EQ(served, 2u);
+  EXPECT_EQ(served, 3u);
   EXPECT_EQ(*json->find("yaml")->as_string(), p.yaml);
 }
 

@@ -70,7 +70,7 @@ TEST(ModelReport, TellsWhatATinyModelIs) {
 TEST(ModelReport, MemoryIsWhatTheBackendsTake) {
   const File tiny(testing::tiny_model_bytes({}));
   const ModelReport report = describe_model(*tiny.gguf, {.block_tokens = 64});
-  ASSERT_EQ(report.memory.size(), 2u);
+  ASSERT_EQ(report.memory.size(), 3u);
   EXPECT_EQ(report.memory[0].backend, "cpu");
   EXPECT_EQ(report.memory[0].kv_type, "f16");
   EXPECT_EQ(report.memory[0].kv_token, 2u * 2 * 2 * 16 * 2);
@@ -78,6 +78,9 @@ TEST(ModelReport, MemoryIsWhatTheBackendsTake) {
   EXPECT_EQ(report.memory[1].backend, "reference");
   EXPECT_EQ(report.memory[1].kv_token, 2u * 2 * 2 * 16 * 4);
   EXPECT_EQ(report.memory[1].weights, report.file.parameters * 4);
+  EXPECT_EQ(report.memory[2].backend, "cpu");
+  EXPECT_EQ(report.memory[2].kv_type, "int8");
+  EXPECT_EQ(report.memory[2].kv_token, 2u * 2 * 2 * (16 + 4));
   EXPECT_LT(report.memory[0].weights, report.memory[1].weights / 4);
 }
 

@@ -144,6 +144,21 @@ TEST_F(ToolCallsTest, ArgumentsComeWhileTheyAreWritten) {
   EXPECT_GT(std::count(sse.begin(), sse.end(), '\n') / 2, 15) << "a delta for about each byte of the arguments";
 }
 
+TEST_F(ToolCallsTest, TheCacheHearsHowTheRequestEnded) {
+  run(plan(true), kCall);
+  EXPECT_TRUE(engine_->calls[0].request.tells_end);
+  EXPECT_EQ(engine_->calls[0].told, RequestEnd::tool_use);
+  run(plan(false), "no call");
+  EXPECT_EQ(engine_->calls[0].told, RequestEnd::end_turn);
+  run(plan(false), kBroken);
+  EXPECT_EQ(engine_->calls[0].told, RequestEnd::end_turn);
+  GenerationPlan one = plan(false);
+  one.reply.parallel_calls = false;
+  run(std::move(one), kCall + kCall);
+  EXPECT_TRUE(engine_->calls[0].cancelled);
+  EXPECT_EQ(engine_->calls[0].told, RequestEnd::tool_use) << "before it was cancelled";
+}
+
 TEST_F(ToolCallsTest, NoToolsNoCalls) {
   GenerationPlan p = plan(false);
   p.reply.tools = nullptr;

@@ -1,0 +1,38 @@
+#include "gateway/canonical/edits.h"
+
+namespace kvasir {
+namespace {
+
+// One message of two of the same role that stand side by side.
+void join(Message& first, const Message& second) {
+  first.content += "\n\n" + second.content;
+  first.parts.clear();
+}
+
+}  // namespace
+
+void system_in_place(Conversation& conversation, const RuleContext& context, RuleChanges& changes) {
+  if (!context.features || context.features->late_system == TemplateFeatures::LateSystem::in_place) return;
+  std::vector<Message> out;
+  out.reserve(conversation.messages.size());
+  const std::size_t head = head_messages(conversation);
+  bool last_was_turned = false;
+  for (std::size_t i = 0; i < conversation.messages.size(); ++i) {
+    Message& message = conversation.messages[i];
+    const bool turned = i >= head && message.role == "system";
+    if (turned) {
+      message.role = "user";
+      changes.message(message.place);
+    }
+    const bool beside = message.role == "user" && !out.empty() && out.back().role == "user";
+    if (beside && (turned || last_was_turned) && context.features->alternation_enforced) {
+      join(out.back(), message);
+    } else {
+      out.push_back(std::move(message));
+    }
+    last_was_turned = turned || (beside && last_was_turned);
+  }
+  conversation.messages = std::move(out);
+}
+
+}  // namespace kvasir
