@@ -67,6 +67,8 @@ def print_figures(chosen, sides):
     for case in CASES:
         peer = best_peer(sides, case)
         for name, unit in UNITS.items():
+            if name == "computed":
+                continue  # below, beside what is new
             ours, theirs = sides["kvasir"].median(case, name), sides[peer].median(case, name)
             goal, met = verdict(case, name, ours / theirs)
             figure(f"{chosen.clients} clients {case}, {name}", ours, unit, f"llama-server {chosen.llama_type}, {peer}",
