@@ -12,7 +12,7 @@ struct V {
   static constexpr uint32_t kLanes = 8;
   static constexpr uint32_t kGemmRows = 4;  // 16 registers: 8 weight vectors, 4 accumulators, temporaries
   static constexpr uint32_t kGemmPanels = 1;
-  static constexpr uint32_t kUnpackRows = 48;
+  static constexpr uint32_t unpack_rows(uint32_t bits) { return bits == 8 ? 24 : 12; }
   static constexpr uint32_t kQueries = 6;
   using F = __m256;
   using I = __m256i;

@@ -12,7 +12,7 @@ namespace {
 
 struct V : Avx512 {
   static constexpr uint32_t kGemmPanels = 2;
-  static constexpr uint32_t kUnpackRows = 48;
+  static constexpr uint32_t unpack_rows(uint32_t bits) { return bits == 8 ? 0 : bits == 4 ? 32 : 16; }
   static constexpr bool kDotProducts = false;
   // The int16 sums of so many slots do not overflow: 8 * 2 * 15 * 127, 4 * 2 * 31 * 127 and 2 * 2 * 63 * 127 < 32768.
   static constexpr uint32_t slots_in_int16(uint32_t bits) { return bits == 4 ? 8 : bits == 5 ? 4 : 2; }
@@ -59,7 +59,8 @@ struct V : Avx512 {
   template <uint32_t kSlots>
   static I dot(const I* weights, const uint8_t* x) {
     I sum = zero_int();
-    for (uint32_t i = 0; i < kSlots; ++i) sum = _mm512_add_epi16(sum, multiply_pairs(weights[i], four_bytes(x + i * 4)));
+    for (uint32_t i = 0; i < kSlots; ++i)
+      sum = _mm512_add_epi16(sum, multiply_pairs(weights[i], four_bytes(x + i * 4)));
     return sum_pairs(sum);
   }
   static I dot_biased8(const I* weights, const uint8_t* x) {

@@ -12,7 +12,7 @@ namespace {
 
 struct V : Avx512 {
   static constexpr uint32_t kGemmPanels = 3;  // 4 rows of 3 panels: 24 sums, 3 weight vectors and temporaries
-  static constexpr uint32_t kUnpackRows = 48;
+  static constexpr uint32_t unpack_rows(uint32_t bits) { return bits == 5 || bits == 6 ? 24 : 48; }
   static constexpr bool kDotProducts = true;
 
   static I add_dot(I sum, I weights, I x) { return _mm512_dpbusd_epi32(sum, weights, x); }
