@@ -35,15 +35,17 @@ double seconds_of(const std::function<void()>& work) {
 // 8 x 14 independent multiply-adds on registers alone, of zeros: only their time counts.
 #define KVASIR_REPEAT_8(x) x x x x x x x x
 #define KVASIR_OF(op, r, n) op " %%" r "14, %%" r "15, %%" r #n "\n"
-#define KVASIR_FOURTEEN(op, r)                                                                         \
-  KVASIR_OF(op, r, 0)                                                                                  \
-  KVASIR_OF(op, r, 1)                                                                                  \
-  KVASIR_OF(op, r, 2)                                                                                  \
-  KVASIR_OF(op, r, 3)                                                                                  \
-  KVASIR_OF(op, r, 4)                                                                                  \
-  KVASIR_OF(op, r, 5)                                                                                  \
-  KVASIR_OF(op, r, 6) KVASIR_OF(op, r, 7) KVASIR_OF(op, r, 8) KVASIR_OF(op, r, 9) KVASIR_OF(op, r, 10) \
-      KVASIR_OF(op, r, 11) KVASIR_OF(op, r, 12) KVASIR_OF(op, r, 13)
+#define KVASIR_FOURTEEN(op, r) \
+  KVASIR_OF(op, r, 0)          \
+  KVASIR_OF(op, r, 1)          \
+  KVASIR_OF(op, r, 2)          \
+  KVASIR_OF(op, r, 3)          \
+  KVASIR_OF(op, r, 4)          \
+  KVASIR_OF(op, r, 5)          \
+  KVASIR_OF(op, r, 6)          \
+  KVASIR_OF(op, r, 7)          \
+  KVASIR_OF(op, r, 8)          \
+  KVASIR_OF(op, r, 9) KVASIR_OF(op, r, 10) KVASIR_OF(op, r, 11) KVASIR_OF(op, r, 12) KVASIR_OF(op, r, 13)
 #define KVASIR_BLOCK(name, op, r)                                                                               \
   void name() {                                                                                                 \
     asm volatile("vxorps %%ymm14, %%ymm14, %%ymm14\nvxorps %%ymm15, %%ymm15, %%ymm15\n" KVASIR_REPEAT_8(        \

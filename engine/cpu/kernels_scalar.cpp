@@ -10,6 +10,8 @@ namespace {
 
 #include "engine/cpu/scalar_lanes.inc"
 
+static_assert(V::kLanes == kPanelColumns);
+
 #include "engine/cpu/kernel_body.inc"
 
 }  // namespace
