@@ -68,6 +68,12 @@ void edit_what_was_said(Conversation& conversation, RuleChanges& changes, const 
   edit_tools(conversation, changes, [&](const Value& tool) { return edit_strings(tool, edit); });
 }
 
+void append_paragraph(Message& message, std::string_view paragraph) {
+  while (message.content.ends_with('\r')) message.content.pop_back();
+  message.content.append("\n\n").append(paragraph);
+  message.parts.clear();
+}
+
 std::size_t head_messages(const Conversation& conversation) {
   std::size_t n = 0;
   while (n < conversation.messages.size() && conversation.messages[n].role == "system") ++n;

@@ -25,6 +25,9 @@ std::optional<Value> edit_strings(const Value& value, const TextEdit& edit);
 // What was said to the model: contents of messages but the assistant's, and all strings of the tools.
 void edit_what_was_said(Conversation& conversation, RuleChanges& changes, const TextEdit& edit);
 
+// Another paragraph of a message's text. A carriage return at the end goes: it would be half of a line's end.
+void append_paragraph(Message& message, std::string_view paragraph);
+
 // The system messages that stand before the first turn: [0, n).
 std::size_t head_messages(const Conversation& conversation);
 

@@ -17,8 +17,9 @@ struct EditedText {
 // Nothing: the text stays.
 using HeadEdit = std::function<std::optional<EditedText>(std::string_view text)>;
 
-// Edits the texts of the head, what every request of an application begins with: the descriptions of the tools, then
-// the system messages before the first turn.
+// Edits, each until nothing more is to do (what an edit took out may make a form of what stood around it; a few times
+// at most, so that it stays linear), the texts of the head: // what every request of an application begins with, the
+// descriptions of the tools, then the system messages before the first turn.
 void edit_head(Conversation& conversation, RuleChanges& changes, const HeadEdit& edit);
 
 }  // namespace kvasir

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "gateway/canonical/edits.h"
 #include "gateway/canonical/head_texts.h"
 #include "gateway/canonical/volatile_spans.h"
 
@@ -15,11 +16,12 @@ class Names {
     const auto [known, fresh] = names_.try_emplace({kind, std::string(value)});
     if (!fresh) return known->second;
     known->second = fmt::format("[{} {}]", to_string(kind), ++counts_[kind]);
-    told_ += fmt::format("\n{} = {}", known->second, value);
+    told_ += fmt::format("{}{} = {}", told_.empty() ? "" : "\n", known->second, value);
     return known->second;
   }
-  // What tells them, empty where there are none.
-  std::string told() const { return told_.empty() ? told_ : "\n\nValues of the names in brackets above:" + told_; }
+  // A line for each, empty where there are none. No more words than that: they cost every turn, and what stands behind
+  // them is not found again.
+  const std::string& told() const { return told_; }
 
  private:
   std::map<std::pair<SpanKind, std::string>, std::string> names_;
@@ -55,10 +57,7 @@ void move_volatile(Conversation& conversation, const RuleContext&, RuleChanges& 
   if (!newest) return;
   Names names;
   edit_head(conversation, changes, [&](std::string_view text) { return with_names(text, names); });
-  const std::string told = names.told();
-  if (told.empty()) return;
-  newest->content += told;
-  newest->parts.clear();
+  if (!names.told().empty()) append_paragraph(*newest, names.told());
 }
 
 }  // namespace kvasir

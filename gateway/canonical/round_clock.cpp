@@ -26,22 +26,35 @@ std::string without_inner_clock(std::string_view printed) {
   return std::string(printed.substr(0, clock)).append(printed.substr(printed.size() - kYear));
 }
 
-std::string rounded(const Span& span, std::string_view text) {
-  const std::string_view form = span.of(text);
-  if (span.day_size > 0) return std::string(form.substr(0, span.day_size));
-  if (form.find(':') == std::string_view::npos) return start_of_day(form);
-  return is_letter(form[0]) ? without_inner_clock(form) : std::string(form);  // a clock alone has no day
+std::string day_of(const DayAndClock& time, std::string_view form) {
+  return time.day_size > 0 ? std::string(form.substr(0, time.day_size))
+                           : without_inner_clock(form.substr(0, time.size));
 }
 
-// The bytes of further clocks behind a day: they would make a time of it again.
-std::size_t more_clocks(std::string_view text, std::string_view day) {
-  std::size_t size = 0;
+struct Day {
+  std::string text;
+  std::size_t taken;  // bytes of the text that it stands for
+};
+
+// The day of the time that `text` begins with. What comes behind may make a time or a longer day of it again; that is
+// taken as well, so that doing it twice is doing it once.
+Day rounded_day(std::string_view text) {
+  constexpr std::size_t kFormBytesMax = 128;
+  Day day{{}, 0};
   for (std::string joined;;) {
-    joined.assign(day).append(text.substr(size, 64));
+    joined.assign(day.text).append(text.substr(day.taken, kFormBytesMax));
     const DayAndClock time = day_and_clock_form(joined);
-    if (time.day_size != day.size() || time.size <= day.size()) return size;
-    size += time.size - day.size();
+    if (time.size <= day.text.size()) return day;
+    day.taken += time.size - day.text.size();
+    day.text = day_of(time, joined);
   }
+}
+
+Day rounded(const Span& span, std::string_view text) {
+  const std::string_view form = span.of(text);
+  if (form.find(':') == std::string_view::npos) return {start_of_day(form), form.size()};
+  if (day_and_clock_form(form).size == 0) return {std::string(form), form.size()};  // a clock alone has no day
+  return rounded_day(text.substr(span.begin));
 }
 
 std::optional<EditedText> with_days(std::string_view text) {
@@ -49,11 +62,10 @@ std::optional<EditedText> with_days(std::string_view text) {
   std::size_t copied = 0;
   for (const Span& span : find_spans(text)) {
     if (span.kind != SpanKind::clock || !span.is_volatile || span.begin < copied) continue;
-    const std::string day = rounded(span, text);
-    if (day == span.of(text)) continue;
-    out.text.append(text, copied, span.begin - copied).append(day);
-    copied = span.begin + span.size;
-    copied += more_clocks(text.substr(copied), day);
+    const Day day = rounded(span, text);
+    if (day.text == span.of(text)) continue;
+    out.text.append(text, copied, span.begin - copied).append(day.text);
+    copied = span.begin + day.taken;
     ++out.changes;
   }
   if (out.changes == 0) return std::nullopt;

@@ -192,7 +192,7 @@ std::size_t printed_by_date(std::string_view text) {
   const std::size_t clock = at_char(text, at, ' ') ? clock_form(text.substr(at + 1)) : 0;
   if (clock == 0) return 0;
   at += 1 + clock;
-  return at_char(text, at, ' ') && is_year(text, at + 1) ? at + 5 : 0;
+  return at_char(text, at, ' ') && is_year(text, at + 1) && ends_word(text, at + 5) ? at + 5 : 0;
 }
 
 bool is_hex(char c) { return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'f'); }
@@ -227,7 +227,7 @@ std::size_t clock_form(std::string_view text) {
   size += seconds(text, size);
   size += half_of_day(text, size);
   size += zone(text, size);
-  return ends_word(text, size) && !(at_char(text, size, ':') && digits(text, size + 1, 1) == 1) ? size : 0;
+  return ends_word(text, size) && !at_char(text, size, ':') ? size : 0;
 }
 
 DayAndClock day_and_clock_form(std::string_view text) {

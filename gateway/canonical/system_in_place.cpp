@@ -1,15 +1,6 @@
 #include "gateway/canonical/edits.h"
 
 namespace kvasir {
-namespace {
-
-// One message of two of the same role that stand side by side.
-void join(Message& first, const Message& second) {
-  first.content += "\n\n" + second.content;
-  first.parts.clear();
-}
-
-}  // namespace
 
 void system_in_place(Conversation& conversation, const RuleContext& context, RuleChanges& changes) {
   if (!context.features || context.features->late_system == TemplateFeatures::LateSystem::in_place) return;
@@ -26,7 +17,7 @@ void system_in_place(Conversation& conversation, const RuleContext& context, Rul
     }
     const bool beside = message.role == "user" && !out.empty() && out.back().role == "user";
     if (beside && (turned || last_was_turned) && context.features->alternation_enforced) {
-      join(out.back(), message);
+      append_paragraph(out.back(), message.content);
     } else {
       out.push_back(std::move(message));
     }

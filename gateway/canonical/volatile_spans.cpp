@@ -83,7 +83,7 @@ class Scanner {
     while (at_ < text_.size()) {
       if (text_[at_] == '\n') line_ = at_ + 1;
       std::optional<Span> span = word_begins() ? find() : std::nullopt;
-      if (!span) {
+      if (!span || inside_word(span->begin + span->size)) {
         ++at_;
         continue;
       }
@@ -95,6 +95,7 @@ class Scanner {
 
  private:
   bool word_begins() const { return at_ == 0 || !is_word(text_[at_ - 1]) || text_[at_] == '/'; }
+  bool inside_word(std::size_t at) const { return at < text_.size() && is_word(text_[at]) && is_word(text_[at - 1]); }
   std::string_view rest() const { return text_.substr(at_); }
   Span span(SpanKind kind, std::size_t size, bool is_volatile, std::size_t day_size = 0) const {
     return {kind, at_, size, day_size, is_volatile};

@@ -5,7 +5,7 @@ namespace {
 
 using namespace testing;
 
-const std::string kTold = "\n\nValues of the names in brackets above:\n";
+const std::string kTold = "\n\n";
 
 TEST(MoveVolatile, FromTheHeadToTheEndOfTheNewestTurn) {
   Conversation conversation = conversation_of(

@@ -1,5 +1,4 @@
 // Precision and recall on real prompts, where the data is there. The figures stand in gateway/canonical/README.md.
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -12,15 +11,12 @@
 
 #include "gateway/canonical/volatile_spans.h"
 #include "gateway/json/json.h"
+#include "tests/support/temp_dir.h"
 
 namespace kvasir {
 namespace {
 
-std::filesystem::path folder() {
-  const char* given = std::getenv("KVASIR_DATA");
-  const std::filesystem::path data = given ? given : KVASIR_SOURCE_DIR "/../shared/data";
-  return data / "prompts";
-}
+std::filesystem::path folder() { return std::filesystem::path(testing::shared_data_dir()) / "prompts"; }
 
 std::string text_of(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
@@ -69,7 +65,7 @@ bool is_found(const Value& row, const std::set<SpanKind>& kinds) {
 class VolatileData : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (!std::filesystem::exists(folder() / "dynamic_spans.jsonl")) GTEST_SKIP() << "no data at " << folder();
+    if (!std::filesystem::exists(folder() / "dynamic_spans.jsonl")) GTEST_SKIP() << "needs the shared data";
   }
 };
 
