@@ -24,7 +24,8 @@
 
 namespace kvasir::testing {
 
-// Passes steps on to a backend and keeps a checksum of the logits that each token was chosen from.
+// Passes steps on to a backend and keeps a checksum of the logits that each token was chosen from; of drafts, of those
+// that were right.
 class LogitsTap : public Backend {
  public:
   explicit LogitsTap(Backend& inner) : inner_(inner) {}
@@ -32,8 +33,12 @@ class LogitsTap : public Backend {
   BlockMemory& memory() override { return inner_.memory(); }
   void set_wakeup(std::function<void()> wakeup) override { inner_.set_wakeup(std::move(wakeup)); }
   Ticket submit(Batch batch) override {
-    for (SequenceInput& s : batch.sequences)
+    const std::lock_guard lock(mutex_);
+    for (SequenceInput& s : batch.sequences) {
       if (s.sampling) s.logits = LogitsWanted::last;
+      const std::span<const TokenId> drafts = s.ids.last(s.drafts);
+      drafts_[s.id] = {drafts.begin(), drafts.end()};
+    }
     return inner_.submit(std::move(batch));
   }
   std::optional<BatchResult> poll(Ticket ticket) override {
@@ -41,7 +46,7 @@ class LogitsTap : public Backend {
     if (!result) return result;
     const std::lock_guard lock(mutex_);
     for (const SequenceOutput& s : result->sequences)
-      if (s.sampled) seen_[s.id].push_back(checksum64(std::as_bytes(std::span(s.logits))));
+      if (s.sampled) see(s, drafts_[s.id]);
     return result;
   }
   std::vector<std::uint64_t> of(SequenceId id) {
@@ -50,9 +55,20 @@ class LogitsTap : public Backend {
   }
 
  private:
+  void see(const SequenceOutput& s, const std::vector<TokenId>& drafts) {
+    const std::size_t row = inner_.info().vocabulary;
+    TokenId sampled = s.sampled->id;
+    for (std::size_t i = 0; i <= drafts.size(); ++i) {
+      seen_[s.id].push_back(checksum64(std::as_bytes(std::span(s.logits).subspan(i * row, row))));
+      if (i == drafts.size() || drafts[i] != sampled) return;
+      sampled = s.after_drafts.at(i).id;
+    }
+  }
+
   Backend& inner_;
   std::mutex mutex_;
   std::map<SequenceId, std::vector<std::uint64_t>> seen_;
+  std::map<SequenceId, std::vector<TokenId>> drafts_;  // of the step in flight
 };
 
 class Waiting : public TokenListener {
@@ -166,13 +182,16 @@ class TransparencyRig {
     expect_hits(restarted, Tier::disk);
   }
 
-  // Every class that this machine has, the scalar one for prompts up to `scalar_max`.
+  // Every class that this machine has, with the others of its numerics id; the scalar one for prompts up to
+  // `scalar_max`.
   void expect_that_classes_agree(std::uint32_t length_max, std::uint32_t scalar_max) {
-    const std::vector<std::string> classes = available_kernel_classes();
-    const std::vector<Answer> expected = run(classes.front(), {.length_max = length_max});
-    for (const std::string& name : classes) {
+    std::map<std::string, std::vector<Answer>> expected;  // of each numerics id
+    for (const std::string& name : available_kernel_classes()) {
+      const std::string numerics = backend(name)->info().numerics_id;
+      if (!expected.contains(numerics)) expected[numerics] = run(name, {.length_max = length_max});
       const std::uint32_t most = name == "scalar" ? scalar_max : length_max;
-      expect_same(run(name, {.chunk = 32, .running = 9, .length_max = most, .rounds = 2}), expected, name.c_str());
+      const Setting setting{.chunk = 32, .running = 9, .length_max = most, .rounds = 2};
+      expect_same(run(name, setting), expected[numerics], name.c_str());
     }
   }
 
