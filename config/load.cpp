@@ -164,6 +164,8 @@ void read_cache(Section& section, CacheConfig& cache) {
   section.choice("policy", cache.policy, {"lru", "s3fifo", "value"});
   section.secret("secret", cache.secret);
   section.flag("share_numerics", cache.share_numerics);
+  section.text("trace_file", cache.trace_file);
+  section.bytes("trace_file_size", cache.trace_file_bytes, 1 * kMiB, 1 * kTiB);
   section.section("tiers", [&](Section& tiers) { read_tiers(tiers, cache); });
 }
 

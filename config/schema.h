@@ -75,8 +75,10 @@ struct CacheConfig {
   std::string policy = "value";     // lru | s3fifo | value
   std::string secret;               // ${ENV} or file:PATH; empty: made once and kept in the disk tier's folder
   bool share_numerics = false;
-  HostTierConfig host;   // cache.tiers.host
-  DiskTierSection disk;  // cache.tiers.disk
+  std::string trace_file;                       // empty: requests are not recorded
+  std::uint64_t trace_file_bytes = 1ull << 30;  // cache.trace_file_size
+  HostTierConfig host;                          // cache.tiers.host
+  DiskTierSection disk;                         // cache.tiers.disk
 };
 
 // How long the gap between two tokens of a running stream may get while prompts prefill beside it.

@@ -19,22 +19,24 @@ RequestEnd request_end(FinishReason reason) {
   KVASIR_ASSERT(false);
 }
 
-RequestTrace trace_of(const Sequence& sequence, const BlockKey& root, TimePoint now) {
+RequestTrace trace_of(const Sequence& sequence, const SequenceTail& tail, TimePoint now) {
   RequestTrace trace;
   trace.times = sequence.times;
   trace.times.finished = now;
   trace.usage = *sequence.usage;
   trace.prompt_blocks = static_cast<std::uint32_t>(sequence.prompt_keys().size());
   trace.blocks.assign(sequence.keys().begin(), sequence.keys().end());
-  trace.tail = sequence.tail_key(root);
+  trace.copied = sequence.copied;
+  trace.tail_tokens = tail.tokens;
+  trace.tail = tail.kept;
   return trace;
 }
 
 }  // namespace
 
-void RequestEnds::ended(const Sequence& sequence, FinishReason reason, TimePoint now) {
+void RequestEnds::ended(const Sequence& sequence, FinishReason reason, const SequenceTail& tail, TimePoint now) {
   Ended ended{sequence.held_by(), {request_end(reason), sequence.generated()}, {}};
-  if (traces_ && sequence.usage) ended.trace = trace_of(sequence, cache_.root(), now);
+  if (traces_ && sequence.usage) ended.trace = trace_of(sequence, tail, now);
   if (sequence.end_told) {
     ended.outcome.end = *sequence.end_told;
   } else if (reason == FinishReason::stop && sequence.request().tells_end) {

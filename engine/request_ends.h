@@ -16,8 +16,8 @@ class RequestEnds {
   // `traces` may be null; both outlive this.
   RequestEnds(PrefixCache& cache, RequestTraceSink* traces) : cache_(cache), traces_(traces) {}
 
-  // REQUIRES: the sequence has not given its blocks back. Time is when it ended.
-  void ended(const Sequence& sequence, FinishReason reason, TimePoint now);
+  // REQUIRES: the sequence has not given its blocks back.
+  void ended(const Sequence& sequence, FinishReason reason, const SequenceTail& tail, TimePoint now);
   // What the caller says of one that has ended: told, or cancelled, which it no longer can be. Unknown ids are ignored.
   void tell(SequenceId id, RequestEnd end);
   std::size_t untold() const { return untold_.size(); }

@@ -15,7 +15,9 @@ struct RequestTrace {
   RequestOutcome outcome;
   std::uint32_t prompt_blocks = 0;  // full blocks of the prompt
   std::vector<BlockKey> blocks;     // of the prompt, then those that the answer filled
-  std::optional<BlockKey> tail;     // of the block that it ended in, when filled in part
+  std::uint32_t tail_tokens = 0;    // in the block that it ended in, when filled in part
+  std::optional<BlockKey> tail;     // of that block, when the cache kept it
+  std::optional<BlockKey> copied;   // of the block whose first tokens continued the blocks found
 };
 
 // Takes what an engine tells of its requests, each once, when it is known how it ended; those that were never admitted

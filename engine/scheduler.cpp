@@ -191,6 +191,7 @@ void Scheduler::fix_usage(Sequence& sequence, const PrefixHold& hold, TimePoint 
   for (std::size_t tier = 0; tier < kTierCount; ++tier) counters_.prompt_tokens_cached[tier] += usage.cached[tier];
   counters_.prompt_tokens_computed += usage.computed;
   sequence.usage = usage;
+  sequence.copied = hold.copied;
   sequence.times.admitted = now;
   deliveries_.push_back({sequence.id(), sequence.listener(), usage});
 }
@@ -510,8 +511,7 @@ void Scheduler::leave(Sequence& sequence) {
 }
 
 void Scheduler::finish(Sequence& sequence, Ending ending, TimePoint now) {
-  sequence.commit_tail(cache_);
-  ends_.ended(sequence, ending.reason, now);
+  ends_.ended(sequence, ending.reason, sequence.commit_tail(cache_), now);
   leave(sequence);
   FinishInfo info;
   info.reason = ending.reason;

@@ -102,22 +102,16 @@ void Sequence::commit_full_blocks(PrefixCache& cache, TimePoint now) {
   fills_.erase(fills_.begin(), fills_.begin() + static_cast<std::ptrdiff_t>(taken));
 }
 
-void Sequence::commit_tail(PrefixCache& cache) {
+SequenceTail Sequence::commit_tail(PrefixCache& cache) {
   const std::size_t block = blocks_.size();
   const auto first = static_cast<std::uint32_t>(block) * block_tokens_;
-  if (computed_ <= first) return;
-  cache.commit_tail(std::move(fills_.front()), block == 0 ? cache.root() : keys_[block - 1],
-                    salt_of_block(request_.salts, first, block_tokens_),
-                    std::span(ids_).subspan(first, computed_ - first));
+  if (computed_ <= first) return {};
+  const SequenceTail tail{computed_ - first,
+                          cache.commit_tail(std::move(fills_.front()), block == 0 ? cache.root() : keys_[block - 1],
+                                            salt_of_block(request_.salts, first, block_tokens_),
+                                            std::span(ids_).subspan(first, computed_ - first))};
   fills_.erase(fills_.begin());
-}
-
-std::optional<BlockKey> Sequence::tail_key(const BlockKey& root) const {
-  const std::size_t block = blocks_.size();
-  const auto first = static_cast<std::uint32_t>(block) * block_tokens_;
-  if (computed_ <= first) return std::nullopt;
-  return block_key(block == 0 ? root : keys_[block - 1], salt_of_block(request_.salts, first, block_tokens_),
-                   std::span(ids_).subspan(first, computed_ - first));
+  return tail;
 }
 
 std::optional<FinishReason> Sequence::append(TokenId id) {

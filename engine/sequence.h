@@ -20,6 +20,12 @@ struct Ending {
   std::string message;
 };
 
+// The block that a sequence ends in, when it is filled in part.
+struct SequenceTail {
+  std::uint32_t tokens = 0;
+  std::optional<BlockKey> kept;  // unless another block says it all
+};
+
 // One request's tokens and the blocks that hold their KV. Owned by the scheduler, on the owner thread.
 //
 // Life:  waiting -> (loading ->) running -> finished;  loading or running -> preempted: waiting again
@@ -36,8 +42,7 @@ class Sequence {
   const GenerateRequest& request() const { return request_; }
   const std::shared_ptr<TokenListener>& listener() const { return listener_; }
   std::span<const BlockKey> prompt_keys() const { return std::span(keys_).first(prompt_tokens_ / block_tokens_); }
-  std::span<const BlockKey> keys() const { return keys_; }       // of the prompt's full blocks, then of the answer's
-  std::optional<BlockKey> tail_key(const BlockKey& root) const;  // of the block that is filled in part, if one is
+  std::span<const BlockKey> keys() const { return keys_; }  // of the prompt's full blocks, then of the answer's
   std::span<const TokenId> ids() const { return std::span(ids_).first(tokens()); }  // prompt, then generated
   std::uint32_t tokens() const { return static_cast<std::uint32_t>(ids_.size()) - drafts_; }
   std::uint32_t prompt_tokens() const { return prompt_tokens_; }
@@ -78,7 +83,7 @@ class Sequence {
   AcquireId held_by() const { return held_by_; }
 
   // Gives the cache the block that is filled in part, and with it the exact end of this sequence.
-  void commit_tail(PrefixCache& cache);
+  SequenceTail commit_tail(PrefixCache& cache);
 
   // Appends a generated token; says how the sequence ends with it, if it does.
   std::optional<FinishReason> append(TokenId id);
@@ -99,6 +104,7 @@ class Sequence {
   std::optional<Ending> ending;                  // to be ended when the step in flight is done
   std::optional<RequestEnd> end_told;            // by its caller, before it ended
   std::optional<PromptUsage> usage;              // from first admission on
+  std::optional<BlockKey> copied;                // PrefixHold's, of the first admission
   RequestTimes times;
 
  private:

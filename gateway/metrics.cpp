@@ -88,7 +88,9 @@ class Metrics::Impl {
 Metrics::Metrics() : impl_(std::make_unique<Impl>()) {}
 Metrics::~Metrics() = default;
 
-void Metrics::watch(const ModelRegistry* models, const DiskTier* disk) { impl_->stats.watch(models, disk); }
+void Metrics::watch(const ModelRegistry* models, const DiskTier* disk, const TraceRecorder* recorder) {
+  impl_->stats.watch(models, disk, recorder);
+}
 
 void Metrics::observe_inter_token(const std::string& model, double seconds) {
   impl_->inter_token.Add({{"model", model}}, kGapBuckets).Observe(std::max(0.0, seconds));

@@ -15,6 +15,7 @@
 namespace kvasir {
 
 class ModelRegistry;
+class TraceRecorder;
 
 // What is known of one call that generated, when it ended.
 struct RequestRecord {
@@ -37,9 +38,9 @@ class Metrics {
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
 
-  // From now on text() also shows the stats of these. Both outlive the metrics or are taken out with watch(nullptr,
+  // From now on text() also shows the stats of these. They outlive the metrics or are taken out with watch(nullptr,
   // ...).
-  void watch(const ModelRegistry* models, const DiskTier* disk);
+  void watch(const ModelRegistry* models, const DiskTier* disk, const TraceRecorder* recorder = nullptr);
 
   void observe_inter_token(const std::string& model, double seconds);
   void observe_request(const RequestRecord& record);                  // also writes the log line of the call

@@ -100,8 +100,9 @@ Status load_engine(Model& model, const ModelEntry& entry, const GgufFile& file, 
   const Fingerprint fingerprint = kv_fingerprint(weights.get(), model.backend->info());
   file.drop_pages();
   model.system_fingerprint = "fp_" + to_hex(std::span(fingerprint.bytes).first(6));
-  model.engine =
-      Engine::start(engine_config(entry, config), *model.backend, fingerprint, cache_config(config.cache), disk);
+  EngineConfig settings = engine_config(entry, config);
+  settings.traces = model.traces.get();
+  model.engine = Engine::start(settings, *model.backend, fingerprint, cache_config(config.cache), disk);
   const BackendInfo& info = model.engine->backend();
   model.summary = fmt::format("{} {}, context {}, {} blocks of {} tokens", info.name, info.kernel_class,
                               model.engine->context_tokens(), model.backend->memory().block_count(), info.block_tokens);
@@ -120,11 +121,13 @@ void ModelRegistry::drain() {
   for (const auto& model : models_) model->engine->drain();
 }
 
-Result<std::unique_ptr<Model>> load_model(const ModelEntry& entry, const Config& config, DiskTier* disk) {
+Result<std::unique_ptr<Model>> load_model(const ModelEntry& entry, const Config& config, DiskTier* disk,
+                                          TraceRecorder* recorder) {
   Result<std::unique_ptr<GgufFile>> file = GgufFile::open(entry.path);
   if (!file) return in_file(entry, file.error());
   auto model = std::make_unique<Model>();
   model->name = entry.name;
+  if (recorder) model->traces = recorder->sink(entry.name, config.cache.block_tokens);
   model->created = unix_now();
   std::future<Status> text = std::async(std::launch::async, [&] { return load_text(*model, **file); });
   const Status engine = load_engine(*model, entry, **file, config, disk);

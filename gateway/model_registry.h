@@ -12,6 +12,7 @@
 #include "engine/text/chat_template.h"
 #include "engine/text/template_features.h"
 #include "engine/text/tokenizer.h"
+#include "gateway/trace_recorder.h"
 #include "storage/tiers/disk_tier.h"
 
 namespace kvasir {
@@ -29,6 +30,7 @@ struct Model {
   std::string summary;                          // for the ready line: backend and context
   std::int64_t created = 0;                     // Unix seconds of loading
   std::unique_ptr<Backend> backend;             // outlives the engine below
+  std::unique_ptr<RequestTraceSink> traces;     // this too; null: requests are not recorded
   std::unique_ptr<Engine> engine;
 };
 
@@ -45,8 +47,10 @@ class ModelRegistry {
 };
 
 // A model from its GGUF file: tokenizer, chat template, backend, engine. The host tier's capacity is shared out evenly
-// between the models. `disk` may be null and outlives the model. Errors name the file and what is wrong with it.
-Result<std::unique_ptr<Model>> load_model(const ModelEntry& entry, const Config& config, DiskTier* disk);
+// between the models. `disk` and `recorder` may be null and outlive the model. Errors name the file and what is wrong
+// with it.
+Result<std::unique_ptr<Model>> load_model(const ModelEntry& entry, const Config& config, DiskTier* disk,
+                                          TraceRecorder* recorder = nullptr);
 
 // "models/SmolLM2-135M-Instruct.Q4_1.gguf" -> "SmolLM2-135M-Instruct.Q4_1".
 std::string model_name_of_file(std::string_view path);

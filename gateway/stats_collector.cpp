@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "gateway/model_registry.h"
+#include "gateway/trace_recorder.h"
 #include "gateway/version.h"
 
 namespace kvasir {
@@ -185,6 +186,17 @@ void add_capacity(Families& out, const AllStats& all, const DiskTier* disk) {
   if (disk) add_disk(out, disk->stats());
 }
 
+void add_recorder(Families& out, const TraceRecorder::Counts& counts) {
+  FamilyBuilder requests(
+      "kvasir_trace_requests_total",
+      "Requests for cache.trace_file: recorded, dropped because they came too fast, or failed to write",
+      MetricType::Counter);
+  requests.add({{"result", "recorded"}}, counts.recorded);
+  requests.add({{"result", "dropped"}}, counts.dropped);
+  requests.add({{"result", "failed"}}, counts.failed);
+  out.push_back(requests.family());
+}
+
 std::uint64_t resident_bytes() {
   unsigned long size = 0, resident = 0;
   std::FILE* file = std::fopen("/proc/self/statm", "r");
@@ -205,10 +217,11 @@ void add_process(Families& out) {
 
 }  // namespace
 
-void StatsCollector::watch(const ModelRegistry* models, const DiskTier* disk) {
+void StatsCollector::watch(const ModelRegistry* models, const DiskTier* disk, const TraceRecorder* recorder) {
   const std::lock_guard lock(mutex_);
   models_ = models;
   disk_ = disk;
+  recorder_ = recorder;
 }
 
 Families StatsCollector::Collect() const {
@@ -225,6 +238,7 @@ Families StatsCollector::Collect() const {
   add_blocks(out, all);
   add_cache(out, all);
   add_capacity(out, all, disk_);
+  if (recorder_) add_recorder(out, recorder_->counts());
   add_process(out);
   std::erase_if(out, [](const MetricFamily& family) { return family.metric.empty(); });
   return out;

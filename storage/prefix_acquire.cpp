@@ -152,6 +152,7 @@ void PrefixCache::Impl::take_partial(Acquisition& acquisition, PrefixHold& hold,
     acquisition.entries.push_back({best.node, Tier::host, std::move(source)});
   } else {
     copy_partial(source, best.tokens, Tier::host, hold);
+    if (hold.partial) hold.copied = best.node->key;
   }
 }
 

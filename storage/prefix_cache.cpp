@@ -64,15 +64,18 @@ BlockLease PrefixCache::Impl::commit_block(BlockFill fill, const BlockKey& paren
   return held;
 }
 
-void PrefixCache::Impl::commit_tail(BlockFill fill, const BlockKey& parent_key, const BlockContent& content) {
+std::optional<BlockKey> PrefixCache::Impl::commit_tail(BlockFill fill, const BlockKey& parent_key,
+                                                       const BlockContent& content) {
   KVASIR_ASSERT(!content.ids.empty() && content.ids.size() < config_.block_tokens);
   PrefixNode* const parent = index_.find(parent_key);
   KVASIR_ASSERT(parent != nullptr && (parent->parent == nullptr || parent->host));
-  if (index_.longest_partial(*parent, content).tokens == content.ids.size()) return;  // another block says it all
+  if (index_.longest_partial(*parent, content).tokens == content.ids.size())
+    return std::nullopt;  // another block says it all
   PrefixNode& node = index_.child_or_insert(*parent, content);
   const BlockLease held = std::move(fill).commit();
   index_.touch(node, {});
   index_.set_host(node, held.id());
+  return node.key;
 }
 
 bool PrefixCache::Impl::evict_one() {
@@ -185,8 +188,9 @@ BlockLease PrefixCache::commit_block(BlockFill fill, const BlockKey& parent, con
                                      AcquireId request) {
   return impl_->commit_block(std::move(fill), parent, {salt, ids}, key_out, {request_of(request), now});
 }
-void PrefixCache::commit_tail(BlockFill fill, const BlockKey& parent, const Salt& salt, std::span<const TokenId> ids) {
-  impl_->commit_tail(std::move(fill), parent, {salt, ids});
+std::optional<BlockKey> PrefixCache::commit_tail(BlockFill fill, const BlockKey& parent, const Salt& salt,
+                                                 std::span<const TokenId> ids) {
+  return impl_->commit_tail(std::move(fill), parent, {salt, ids});
 }
 void PrefixCache::end_request(AcquireId request, const RequestOutcome& outcome) {
   impl_->end_request(request, outcome);

@@ -70,6 +70,7 @@ struct PrefixHold {
   std::vector<BlockLease> blocks;    // full blocks in order, all of them committed
   std::optional<BlockFill> partial;  // continues at token blocks.size() * block_tokens + partial_tokens
   std::uint32_t partial_tokens = 0;  // valid tokens in `partial`
+  std::optional<BlockKey> copied;    // of another block: where they come from
   AcquireId request{};               // the acquisition; for commit_block() and end_request()
   std::array<std::uint32_t, kTierCount> tokens_by_tier{};  // where each held token came from at acquire time
   std::uint32_t tokens() const { return tokens_by_tier[0] + tokens_by_tier[1]; }
@@ -128,8 +129,9 @@ class PrefixCache {
 
   // Keeps the block that a sequence ends in: `ids` are its first tokens, more than none and fewer than block_tokens.
   // Only the pool holds it, for partial matches; it has no children and never goes to disk. Dropped when it is there
-  // already.
-  void commit_tail(BlockFill fill, const BlockKey& parent, const Salt& salt, std::span<const TokenId> ids);
+  // already; returns its key when it was kept.
+  std::optional<BlockKey> commit_tail(BlockFill fill, const BlockKey& parent, const Salt& salt,
+                                      std::span<const TokenId> ids);
 
   // Tells the eviction policy how a request ended whose hold was taken; abandon() tells by itself. Without an
   // acquisition it does nothing.

@@ -52,7 +52,7 @@ class PrefixCache::Impl {
   std::optional<BlockFill> prepare();
   BlockLease commit_block(BlockFill fill, const BlockKey& parent, const BlockContent& content, BlockKey* key_out,
                           const BlockUse& use);
-  void commit_tail(BlockFill fill, const BlockKey& parent_key, const BlockContent& content);
+  std::optional<BlockKey> commit_tail(BlockFill fill, const BlockKey& parent_key, const BlockContent& content);
   void end_request(AcquireId request, const RequestOutcome& outcome);
   std::uint32_t available_blocks() const;
   std::uint32_t transient_blocks() const;

@@ -16,6 +16,7 @@
 #include "gateway/routes.h"
 #include "gateway/server.h"
 #include "gateway/tls.h"
+#include "gateway/trace_recorder.h"
 #include "storage/tiers/disk_tier.h"
 
 namespace kvasir {
@@ -80,10 +81,15 @@ std::unique_ptr<DiskTier> open_disk(const Config& config) {
   return std::move(tier).value();
 }
 
-void load_models(const Config& config, DiskTier* disk, ModelRegistry& models) {
+std::unique_ptr<TraceRecorder> open_recorder(const CacheConfig& cache) {
+  if (cache.trace_file.empty()) return nullptr;
+  return value_or_fail(TraceRecorder::open(cache.trace_file, cache.trace_file_bytes));
+}
+
+void load_models(const Config& config, DiskTier* disk, TraceRecorder* recorder, ModelRegistry& models) {
   for (const ModelEntry& entry : config.models) {
     spdlog::info("loading model {} from {}", entry.name, entry.path);
-    Result<std::unique_ptr<Model>> model = load_model(entry, config, disk);
+    Result<std::unique_ptr<Model>> model = load_model(entry, config, disk, recorder);
     if (!model) fail(kBadConfiguration, model.error().message);
     models.add(std::move(model).value());
   }
@@ -107,6 +113,7 @@ void serve(const ServeOptions& options) {
   std::unique_ptr<TlsContext> tls;
   if (!config.tls.certificate.empty()) tls = value_or_fail(TlsContext::load(config.tls));
   const std::unique_ptr<DiskTier> disk = open_disk(config);
+  const std::unique_ptr<TraceRecorder> recorder = open_recorder(config.cache);
   const Authenticator authenticator(config.tenants,
                                     value_or_fail(cache_secret(config.cache.secret, config.cache.disk.path)));
   ModelRegistry models;
@@ -114,11 +121,11 @@ void serve(const ServeOptions& options) {
   Routes routes(config, models, authenticator, metrics);
   Server server(config, routes, tls.get());
   value_or_fail(server.listen());
-  load_models(config, disk.get(), models);
-  metrics.watch(&models, disk.get());
+  load_models(config, disk.get(), recorder.get(), models);
+  metrics.watch(&models, disk.get(), recorder.get());
   print_ready(config, models, server.port());
   server.run(true, [&models] { models.drain(); });
-  metrics.watch(nullptr, nullptr);
+  metrics.watch(nullptr, nullptr, nullptr);
   spdlog::info("stopped serving; flushing the cache");
 }
 

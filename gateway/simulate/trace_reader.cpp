@@ -20,6 +20,7 @@ using std::chrono::milliseconds;
 constexpr JsonLimits kLineLimits{.depth_max = 64, .bytes_max = std::size_t{1} << 30, .values_max = 50'000'000};
 constexpr std::uint32_t kBlockTokensMost = 4096;
 constexpr double kMillisecondsMost = 1e14;
+constexpr std::uint32_t kNoBlock = UINT32_MAX;             // before the first
 constexpr std::size_t kBlocksMost = std::size_t{1} << 31;  // numbers are also token ids of the index
 
 std::optional<double> number(const Value::Object& line, std::string_view name) {
@@ -39,6 +40,10 @@ std::optional<double> number(const Value::Object& line, std::string_view name, s
 
 std::uint32_t to_count(double value) {
   return static_cast<std::uint32_t>(std::clamp(value, 0.0, static_cast<double>(UINT32_MAX)));
+}
+
+Duration to_duration(double ms) {
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(ms));
 }
 
 RequestEnd request_end(const Value* finish) {
@@ -68,7 +73,7 @@ class TraceParser {
     if (!input || *input < 0) return wrong("input_tokens", "must be a number of tokens");
     if (!ids || !ids->as_array()) return wrong("hash_ids", "must be an array: this tells blocks from one another");
     TraceRequest request;
-    request.arrival = std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(*time));
+    request.arrival = to_duration(*time);
     request.input_tokens = to_count(*input);
     request.outcome.output_tokens = to_count(number(*line, "output_tokens", "output_length").value_or(0));
     request.outcome.end = request_end(line->find("finish"));
@@ -76,6 +81,7 @@ class TraceParser {
     request.session = session_of(line->find("session"));
     if (trace_.block_tokens == 0) trace_.block_tokens = to_count(number(*line, "block_tokens").value_or(0));
     if (Status status = add_path(*ids->as_array(), request); !status) return status;
+    if (Status status = add_answer(*line, request); !status) return status;
     trace_.requests.push_back(request);
     return Ok{};
   }
@@ -102,7 +108,7 @@ class TraceParser {
   }
 
   Duration duration_of(const TraceRequest& request, std::optional<double> api_ms) const {
-    if (api_ms) return milliseconds(static_cast<std::int64_t>(std::clamp(*api_ms, 0.0, kMillisecondsMost)));
+    if (api_ms) return to_duration(std::clamp(*api_ms, 0.0, kMillisecondsMost));
     return options_.first_token + options_.output_token * request.outcome.output_tokens;
   }
 
@@ -119,19 +125,61 @@ class TraceParser {
   Status add_path(const Value::Array& ids, TraceRequest& request) {
     request.first_block = trace_.blocks.size();
     request.blocks = static_cast<std::uint32_t>(ids.size());
-    std::uint64_t parent = UINT32_MAX;
+    return add_blocks("hash_ids", ids, kNoBlock);
+  }
+
+  // What a server tells besides.
+  Status add_answer(const Value::Object& line, TraceRequest& request) {
+    const Value* const answer = line.find("answer_hash_ids");
+    if (!answer) return Ok{};
+    if (!answer->as_array()) return wrong("answer_hash_ids", "must be an array");
+    request.recorded = true;
+    if (std::uint64_t{request.blocks} * trace_.block_tokens > request.input_tokens)
+      return wrong("hash_ids", "must be the prompt's full blocks, as there are answer_hash_ids");
+    request.answer_blocks = static_cast<std::uint32_t>(answer->as_array()->size());
+    request.ends_in_block = number(line, "tail_tokens").value_or(0) > 0;
+    const auto path = trace_.path(request);
+    if (Status status = add_blocks("answer_hash_ids", *answer->as_array(), path.empty() ? kNoBlock : path.back());
+        !status)
+      return status;
+    if (const Value* const tail = line.find("tail_hash_id")) {
+      const Result<std::uint32_t> block =
+          block_of("tail_hash_id", *tail, trace_.blocks.size() > request.first_block ? trace_.blocks.back() : kNoBlock);
+      if (!block) return block.error();
+      trace_.blocks.push_back(*block);
+      ++request.answer_blocks;
+      request.tail = request.ends_in_block = true;
+    }
+    const Value* const copied = line.find("copied_hash_id");
+    if (!copied || trace_.block_tokens == 0) return Ok{};
+    const double cached = number(line, "host_tokens").value_or(0) + number(line, "disk_tokens").value_or(0);
+    const std::uint32_t found = std::min(to_count(cached) / trace_.block_tokens, request.blocks);
+    const Result<std::uint32_t> block =
+        block_of("copied_hash_id", *copied, found > 0 ? trace_.path(request)[found - 1] : kNoBlock);
+    if (!block) return block.error();
+    request.copied = *block;
+    return Ok{};
+  }
+
+  Status add_blocks(std::string_view member, const Value::Array& ids, std::uint32_t parent) {
     for (const Value& id : ids) {
-      const std::string* text = id.as_string();
-      if (!text && id.as_number()) text = &id.as_number()->text;
-      if (!text) return wrong("hash_ids", "must be numbers or strings");
-      const auto content = contents_.try_emplace(*text, static_cast<std::uint32_t>(contents_.size())).first->second;
-      const auto block =
-          blocks_.try_emplace(parent << 32 | content, static_cast<std::uint32_t>(blocks_.size())).first->second;
-      if (blocks_.size() >= kBlocksMost) return error(ErrorCode::too_large, "brings the trace to 2^31 blocks");
-      trace_.blocks.push_back(block);
-      parent = block;
+      const Result<std::uint32_t> block = block_of(member, id, parent);
+      if (!block) return block.error();
+      trace_.blocks.push_back(*block);
+      parent = *block;
     }
     return Ok{};
+  }
+
+  Result<std::uint32_t> block_of(std::string_view member, const Value& id, std::uint64_t parent) {
+    const std::string* text = id.as_string();
+    if (!text && id.as_number()) text = &id.as_number()->text;
+    if (!text) return wrong(member, "must be numbers or strings");
+    const auto content = contents_.try_emplace(*text, static_cast<std::uint32_t>(contents_.size())).first->second;
+    const auto block =
+        blocks_.try_emplace(parent << 32 | content, static_cast<std::uint32_t>(blocks_.size())).first->second;
+    if (blocks_.size() >= kBlocksMost) return error(ErrorCode::too_large, "brings the trace to 2^31 blocks");
+    return block;
   }
 
   // The power of two that explains most counts of blocks: a prompt's last block may be left out or be partial.
@@ -179,8 +227,10 @@ Result<Trace> parse_trace(std::string name, std::string_view text, const TraceRe
   TraceParser parser(std::move(name), options);
   for (std::size_t line = 1; !text.empty(); ++line) {
     const std::string_view one = text.substr(0, text.find('\n'));
+    const bool has_end = one.size() < text.size();
     text.remove_prefix(std::min(text.size(), one.size() + 1));
     if (one.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    if (!has_end && line > 1 && !parse_json(one, kLineLimits)) break;  // it is being written
     if (const Status status = parser.add(one); !status)
       return error(status.error().code, "line " + std::to_string(line) + ": " + status.error().message,
                    status.error().param);

@@ -21,7 +21,9 @@ struct TraceReadOptions {
 //   input_tokens    of the prompt (or `input_length`)
 //   output_tokens   (or `output_length`; 0)
 //   block_tokens, session, api_ms (how long it ran), finish ("tool_use", "end_turn", others)   where known
-// Errors: io, corrupt; invalid_argument with file and line.
+// and where a server recorded it (storage/simulator/README.md): answer_hash_ids, tail_tokens, tail_hash_id,
+// host_tokens, disk_tokens, copied_hash_id. A last line without its end that cannot be read is one that is being
+// written: it is left out. Errors: io, corrupt; invalid_argument with file and line.
 Result<Trace> read_trace(const std::string& path, const TraceReadOptions& options);
 
 // The same from text; `name` is the trace's.

@@ -69,6 +69,24 @@ class OptimalTier {
     return hits;
   }
 
+  // The blocks that a request's answer filled enter, unless what comes before them has gone.
+  void answer(std::size_t index, std::size_t now) {
+    const TraceRequest& request = trace_.requests[index];
+    const auto path = trace_.path(request), answer = trace_.answer(request);
+    if (answer.empty() || (!path.empty() && !resident_[path.back()])) return;
+    for (std::size_t i = 0; i < answer.size(); ++i) {
+      const std::uint32_t block = answer[i];
+      if (resident_[block]) continue;
+      ++admitted_;
+      ++blocks_;
+      resident_[block] = true;
+      const std::uint32_t next = next_use_[request.first_block + request.blocks + i];
+      coming_[block] = next >= now ? next : static_cast<std::uint32_t>(trace_.requests.size());
+      candidates_.push(coming_[block], block);
+    }
+    evict();
+  }
+
   void release(std::size_t index) {
     for (const std::uint32_t block : trace_.path(trace_.requests[index]))
       if (--pins_[block] == 0) candidates_.push(coming_[block], block);
@@ -83,6 +101,9 @@ class OptimalTier {
     std::vector<std::uint32_t> next(trace.blocks.size()), coming(trace.unique_blocks, never);
     for (std::size_t i = trace.requests.size(); i > 0; --i) {
       const TraceRequest& request = trace.requests[i - 1];
+      for (std::size_t k = request.first_block + request.blocks;
+           k < request.first_block + request.blocks + request.answer_blocks; ++k)
+        next[k] = coming[trace.blocks[k]];
       for (std::size_t k = request.first_block; k < request.first_block + request.blocks; ++k) {
         next[k] = coming[trace.blocks[k]];
         coming[trace.blocks[k]] = static_cast<std::uint32_t>(i - 1);
@@ -119,7 +140,10 @@ ReplayTotals replay_optimum(const Trace& trace, std::uint32_t capacity, Regime r
   RunningRequests running(trace);
   ReplayTotals totals;
   for (std::size_t i = 0; i < trace.requests.size(); ++i) {
-    if (pin) running.advance(trace.requests[i].arrival, [&](std::size_t ended, Duration) { tier.release(ended); });
+    running.advance(trace.requests[i].arrival, [&](std::size_t ended, Duration) {
+      tier.answer(ended, i);
+      if (pin) tier.release(ended);
+    });
     totals.add(trace, trace.requests[i], tier.use(i, pin));
     running.begin(i);
     if (progress && (i + 1) % kProgressRequests == 0) progress(i + 1);

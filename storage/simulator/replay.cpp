@@ -17,6 +17,7 @@ void ReplayTotals::add(const Trace& trace, const TraceRequest& request, std::uin
   hit_tokens += kvasir::hit_tokens(trace, request, hits);
   block_uses += request.blocks;
   hit_blocks += hits;
+  hits_by_request.push_back(hits);
 }
 
 ReplayTotals replay(const Trace& trace, PolicyKind policy, std::uint32_t capacity, Regime regime,
@@ -25,18 +26,24 @@ ReplayTotals replay(const Trace& trace, PolicyKind policy, std::uint32_t capacit
   SimulatedTier tier(policy, capacity, trace.unique_blocks, regime);
   RunningRequests running(trace);
   ReplayTotals totals;
+  const auto end_until = [&](Duration now) {
+    running.advance(now, [&](std::size_t ended, Duration at) {
+      const TraceRequest& r = trace.requests[ended];
+      tier.answer(trace, r, {request_id(ended), TimePoint(at)});
+      tier.ends(request_id(ended), r.outcome, TimePoint(at));
+      if (pin) tier.release(trace, r);
+    });
+  };
   for (std::size_t i = 0; i < trace.requests.size(); ++i) {
     const TraceRequest& request = trace.requests[i];
-    running.advance(request.arrival, [&](std::size_t ended, Duration at) {
-      const TraceRequest& r = trace.requests[ended];
-      tier.ends(request_id(ended), r.outcome, TimePoint(at));
-      if (pin) tier.release(trace.path(r));
-    });
-    totals.add(trace, request, tier.use(trace.path(request), {request_id(i), TimePoint(request.arrival)}));
+    end_until(request.arrival);
+    totals.add(trace, request, tier.use(trace, request, {request_id(i), TimePoint(request.arrival)}));
     running.begin(i);
     if (progress && (i + 1) % kProgressRequests == 0) progress(i + 1);
   }
+  end_until(Duration::max());
   totals.admitted = tier.admitted();
+  totals.evicted = tier.evicted();
   return totals;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "storage/simulator/simulated_tier.h"
 #include "storage/simulator/trace.h"
@@ -12,7 +13,9 @@ struct ReplayTotals {
   std::uint64_t requests = 0;
   std::uint64_t input_tokens = 0, hit_tokens = 0;
   std::uint64_t block_uses = 0, hit_blocks = 0;
-  std::uint64_t admitted = 0;  // blocks that entered the tier
+  std::uint64_t admitted = 0;                  // blocks that entered the tier
+  std::uint64_t evicted = 0;                   // that left it
+  std::vector<std::uint32_t> hits_by_request;  // blocks
 
   double token_hit_ratio() const {
     return input_tokens == 0 ? 0 : static_cast<double>(hit_tokens) / static_cast<double>(input_tokens);

@@ -16,7 +16,7 @@ std::vector<std::uint32_t> owners(const Trace& trace) {
   std::vector<std::uint32_t> owner(trace.unique_blocks, kNone);
   std::vector<bool> shared(trace.unique_blocks);
   for (const TraceRequest& request : trace.requests)
-    for (const std::uint32_t block : trace.path(request)) {
+    for (const std::uint32_t block : trace.all_blocks(request)) {
       if (owner[block] == kNone && !shared[block]) owner[block] = request.session;
       if (owner[block] == request.session) continue;
       owner[block] = kNone;
@@ -51,7 +51,7 @@ void append(Trace& out, const Trace& trace, const Copy& copy) {
     r.arrival += copy.moved[request.session];
     r.session += copy.first_session;
     r.first_block = out.blocks.size();
-    for (const std::uint32_t block : trace.path(request)) out.blocks.push_back(copy.numbers[block]);
+    for (const std::uint32_t block : trace.all_blocks(request)) out.blocks.push_back(copy.numbers[block]);
     out.requests.push_back(r);
   }
 }
@@ -82,7 +82,7 @@ void derive_sessions(Trace& trace) {
   std::vector<std::uint32_t> session(trace.unique_blocks, kNone), children(trace.unique_blocks);
   std::vector<bool> seen(trace.unique_blocks);
   for (const TraceRequest& r : trace.requests) {  // children of each block, in the whole trace
-    const auto path = trace.path(r);
+    const auto path = trace.all_blocks(r);
     for (std::size_t i = 1; i < path.size(); ++i) {
       if (seen[path[i]]) continue;
       seen[path[i]] = true;
@@ -95,7 +95,7 @@ void derive_sessions(Trace& trace) {
     for (const std::uint32_t block : trace.path(r))
       if (session[block] != kNone) known = children[block] < kHubChildren ? session[block] : kNone;
     r.session = known != kNone ? known : trace.sessions++;
-    for (const std::uint32_t block : trace.path(r))
+    for (const std::uint32_t block : trace.all_blocks(r))
       if (session[block] == kNone) session[block] = r.session;
   }
 }

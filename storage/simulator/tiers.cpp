@@ -21,18 +21,22 @@ TierTotals replay_tiers(const Trace& trace, PolicyKind host_policy, TierCapaciti
   for (std::size_t i = 0; i < trace.requests.size(); ++i) {
     const TraceRequest& request = trace.requests[i];
     running.advance(request.arrival, [&](std::size_t ended, Duration at) {
-      host.ends(request_id(ended), trace.requests[ended].outcome, TimePoint(at));
-      host.release(trace.path(trace.requests[ended]));
+      const TraceRequest& r = trace.requests[ended];
+      const BlockUse end{request_id(ended), TimePoint(at)};
+      host.answer(trace, r, end);
+      disk.answer(trace, r, end);
+      host.ends(request_id(ended), r.outcome, TimePoint(at));
+      host.release(trace, r);
     });
     const auto path = trace.path(request);
     const BlockUse use{request_id(i), TimePoint(request.arrival)};
-    std::uint32_t found = host.use(path, use);
+    std::uint32_t found = host.use(trace, request, use);
     const std::uint64_t host_tokens = hit_tokens(trace, request, found);
     while (found < path.size() && disk.resident(path[found])) {
       ++found;
       ++totals.blocks_loaded;
     }
-    disk.use(path, use);
+    disk.use(trace, request, use);
     totals.all.add(trace, request, found);
     totals.host_hit_tokens += host_tokens;
     totals.disk_hit_tokens += hit_tokens(trace, request, found) - host_tokens;

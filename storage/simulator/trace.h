@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,7 +12,7 @@
 
 namespace kvasir {
 
-// One request of a trace. Its blocks are those of its prompt, in order.
+// One request of a trace. Its blocks are those of its prompt, in order, and then those that its answer filled.
 struct TraceRequest {
   Duration arrival{};   // since the trace began
   Duration duration{};  // from arrival to its last token; as recorded, or estimated
@@ -19,7 +20,13 @@ struct TraceRequest {
   RequestOutcome outcome;
   std::uint32_t session = 0;  // requests of one conversation; dense from 0
   std::size_t first_block = 0;
-  std::uint32_t blocks = 0;
+  std::uint32_t blocks = 0;         // of the prompt
+  std::uint32_t answer_blocks = 0;  // after these, where the trace tells; they enter the cache when the request ends
+  bool ends_in_block = false;       // it filled one more in part;
+  bool tail = false;                // which is the last of answer_blocks, unless the cache did not keep it
+  std::optional<std::uint32_t> copied;  // block whose first tokens continued what was found of the prompt
+  // A server recorded it: the prompt's blocks are its full ones, and the answer's are all that the request filled.
+  bool recorded = false;
 };
 
 // Requests in order of arrival. A block's number stands for its content and for all before it: the same number means
@@ -34,6 +41,13 @@ struct Trace {
 
   std::span<const std::uint32_t> path(const TraceRequest& request) const {
     return std::span(blocks).subspan(request.first_block, request.blocks);
+  }
+  std::span<const std::uint32_t> answer(const TraceRequest& request) const {
+    return std::span(blocks).subspan(request.first_block + request.blocks, request.answer_blocks);
+  }
+  // Prompt and answer.
+  std::span<const std::uint32_t> all_blocks(const TraceRequest& request) const {
+    return std::span(blocks).subspan(request.first_block, request.blocks + request.answer_blocks);
   }
   Duration span() const { return requests.empty() ? Duration{} : requests.back().arrival; }
 };

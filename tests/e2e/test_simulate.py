@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 from conftest import BINARY, MODEL_FILE
+from support import answer, cached_tokens, chat_body
 
 
 def simulate(*arguments):
@@ -82,3 +83,24 @@ def test_a_bad_trace_is_named(tmp_path):
     (tmp_path / "bad.jsonl").write_text("{}\n")
     done = simulate("--trace", tmp_path / "bad.jsonl")
     assert done.returncode == 2 and "bad.jsonl line 1: timestamp_ms" in done.stderr
+
+
+def test_what_a_server_records(servers, tmp_path):
+    """A chat of two turns: what the server found of the second is what the simulator finds."""
+    recorded = tmp_path / "recorded.jsonl"
+    server = servers.start(cache={"trace_file": str(recorded)})
+    first = {"role": "user", "content": "Count the ships: " + " ".join(str(i) for i in range(60))}
+    said = answer(server, chat_body("", 40, messages=[first]))
+    again = answer(server, chat_body("", 40, messages=[first, {"role": "assistant", "content": said["text"]},
+                                                       {"role": "user", "content": "And the boats?"}]))
+    server.stop()
+    requests = [json.loads(line) for line in recorded.read_text().splitlines()]
+    assert [r["input_tokens"] for r in requests] == [r["usage"]["prompt_tokens"] for r in (said, again)]
+    assert [r["output_tokens"] for r in requests] == [r["usage"]["completion_tokens"] for r in (said, again)]
+    assert [r["host_tokens"] for r in requests] == [cached_tokens(r) for r in (said, again)]
+    assert all(r["finish"] == {"stop": "end_turn", "length": "length"}[a["finish"]]
+               for r, a in zip(requests, (said, again)))
+    assert "ships" not in recorded.read_text()
+    (row,) = rows("--trace", recorded, "--pinned", "--policy", "value", "--capacity", "100000")
+    assert row["requests"] == 2 and row["block_tokens"] == 32
+    assert row["hit_blocks"] == cached_tokens(again) // 32 > 0

@@ -70,6 +70,7 @@ std::string described(const Config& c) {
   }
   out << " itl " << l.itl_target.factor << "x" << l.itl_target.time.count() << "ms";
   out << "\n" << c.log.level << c.log.format << "\n" << c.metrics.enabled << c.metrics.path;
+  out << "\n" << c.cache.trace_file << c.cache.trace_file_bytes;
   return out.str();
 }
 

@@ -88,7 +88,7 @@ TEST(LoadConfig, UnknownKeyNamesLineKeyNearestAndAllowed) {
   const std::string problems = problems_of("listen: 127.0.0.1:8080\n\ncache:\n  polcy: lru\n");
   EXPECT_EQ(problems,
             "f.yaml:4: cache.polcy: unknown key, did you mean 'policy'? "
-            "(allowed: block_tokens, kv_type, policy, secret, share_numerics, tiers)");
+            "(allowed: block_tokens, kv_type, policy, secret, share_numerics, trace_file, trace_file_size, tiers)");
 }
 
 TEST(LoadConfig, AllProblemsAtOnceInTheOrderOfTheFile) {

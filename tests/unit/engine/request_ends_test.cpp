@@ -93,6 +93,7 @@ TEST_F(RequestEndsTest, TracesTellTheBlocksThatTheCacheWasGiven) {
   const auto keys = block_keys(harness.core->cache().root(), ids, std::span(&salt, 1), 4);
   EXPECT_EQ(trace.blocks, keys);
   EXPECT_EQ(trace.prompt_blocks, 2u);
+  EXPECT_EQ(trace.tail_tokens, 3u);
   EXPECT_EQ(trace.tail, block_key(keys.back(), salt.salt, std::span(ids).subspan(12)));
   EXPECT_EQ(trace.usage.prompt_tokens, 10u);
   EXPECT_EQ(trace.usage.computed, 10u);

@@ -89,13 +89,44 @@ TEST(TraceReader, SaysWhichLineIsWrong) {
   const std::string good = R"({"timestamp_ms": 0, "input_tokens": 16, "hash_ids": [1]})"
                            "\n";
   EXPECT_EQ(refused(good + "[]"), "line 2: is no JSON object");
-  EXPECT_THAT(refused(good + "\n{"), HasSubstr("line 3: "));
+  EXPECT_THAT(refused(good + "\n{\n"), HasSubstr("line 3: "));
+  EXPECT_EQ(refused(good + "{"), "") << "it is being written";
   EXPECT_THAT(refused(good + R"({"input_tokens": 1, "hash_ids": []})"), HasSubstr("line 2: timestamp_ms must be"));
   EXPECT_THAT(refused(R"({"timestamp_ms": -1, "input_tokens": 1, "hash_ids": []})"), HasSubstr("timestamp_ms must be"));
   EXPECT_THAT(refused(R"({"timestamp_ms": 0, "hash_ids": []})"), HasSubstr("input_tokens must be"));
   EXPECT_THAT(refused(R"({"timestamp_ms": 0, "input_tokens": 1})"), HasSubstr("hash_ids must be an array"));
   EXPECT_THAT(refused(R"({"timestamp_ms": 0, "input_tokens": 1, "hash_ids": [null]})"), HasSubstr("hash_ids must be"));
   EXPECT_EQ(refused(""), "has no requests");
+}
+
+constexpr std::string_view kRecorded =
+    R"({"timestamp_ms":5,"api_ms":1.5,"model":"m","block_tokens":16,"input_tokens":40,"output_tokens":9,)"
+    R"("finish":"tool_use","host_tokens":0,"disk_tokens":0,"hash_ids":["a","b"],"answer_hash_ids":["c"],)"
+    R"("tail_tokens":1,"tail_hash_id":"d"})"
+    "\n"
+    R"({"timestamp_ms":9,"api_ms":1,"model":"m","block_tokens":16,"input_tokens":64,"output_tokens":1,)"
+    R"("host_tokens":50,"disk_tokens":0,"hash_ids":["a","b","c","x"],"answer_hash_ids":[],"tail_tokens":0,)"
+    R"("copied_hash_id":"d"})";
+
+TEST(TraceReader, ReadsWhatAServerRecords) {
+  const Trace trace = parsed(kRecorded);
+  ASSERT_EQ(trace.requests.size(), 2u);
+  EXPECT_EQ(trace.block_tokens, 16u);
+  const TraceRequest &first = trace.requests[0], &second = trace.requests[1];
+  EXPECT_TRUE(first.recorded && first.tail && !second.tail);
+  EXPECT_EQ(first.duration, std::chrono::microseconds(1'500));
+  EXPECT_EQ(trace.path(first).size(), 2u);
+  ASSERT_EQ(trace.answer(first).size(), 2u);
+  EXPECT_EQ(trace.path(second)[2], trace.answer(first)[0]) << "what was an answer is a prompt now";
+  EXPECT_EQ(second.copied, trace.answer(first)[1]) << "after the three blocks that 50 tokens fill";
+  EXPECT_EQ(trace.unique_blocks, 5u);
+  EXPECT_EQ(second.session, first.session);
+}
+
+TEST(TraceReader, AServersPromptBlocksAreFull) {
+  EXPECT_THAT(refused(R"({"timestamp_ms":5,"block_tokens":16,"input_tokens":20,"hash_ids":["a","b"],)"
+                      R"("answer_hash_ids":[]})"),
+              HasSubstr("hash_ids must be the prompt's full blocks"));
 }
 
 class TraceFile : public ::testing::Test {
