@@ -32,8 +32,7 @@ std::size_t whole_panels(std::size_t columns) { return (columns + kPanelColumns 
 
 }  // namespace
 
-Forward::Forward(const PackedModel& model, const cpu::KernelTable& kernels, ThreadPool& pool,
-                 const KvLayout& layout)
+Forward::Forward(const PackedModel& model, const cpu::KernelTable& kernels, ThreadPool& pool, const KvLayout& layout)
     : model_(model),
       config_(model.config),
       kernels_(kernels),

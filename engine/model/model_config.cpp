@@ -22,7 +22,7 @@ constexpr std::uint64_t kHeadDimMax = 512;
 constexpr std::uint64_t kContextMax = 1u << 24;  // tokens
 constexpr std::uint64_t kVocabularyMax = 1u << 22;
 constexpr std::size_t kDigestPiece = 16u << 20;  // bytes hashed before their pages are given back
-constexpr std::uint32_t kGroup = 32;            // activations are quantized per group of this many elements
+constexpr std::uint32_t kGroup = 32;             // activations are quantized per group of this many elements
 
 std::uint64_t embedding_rows(const GgufFile& file) {
   const GgufTensor* embedding = file.tensor("token_embd.weight");
