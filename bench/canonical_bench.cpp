@@ -39,7 +39,7 @@ Message message(std::string role, std::string content, std::uint32_t place) {
 Conversation agent_conversation() {
   Conversation out;
   out.messages.push_back(message("system",
-                                 "It is now 2026-07-26 10:00:00 UTC.\nWorking directory: /home/user/project\n" +
+                                 "It is now 2026-07-26 10:00:00 UTC.\nWorking directory: /srv/agent/project\n" +
                                      repeated(kProse, 100) + "Session id: a1b2c3d4\n",
                                  0));
   for (std::uint32_t i = 1; i <= 60; ++i)

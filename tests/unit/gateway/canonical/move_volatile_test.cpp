@@ -9,13 +9,13 @@ const std::string kTold = "\n\n";
 
 TEST(MoveVolatile, FromTheHeadToTheEndOfTheNewestTurn) {
   Conversation conversation = conversation_of(
-      R"({"messages":[{"role":"system","content":"It is now 2024-05-15 15:00:00 EST.\nWorking directory: /home/a/b"},
+      R"({"messages":[{"role":"system","content":"It is now 2024-05-15 15:00:00 EST.\nWorking directory: /proj/a/b"},
           {"role":"user","content":"u"},{"role":"assistant","content":"a"},{"role":"user","content":"v"}],
-          "tools":[{"type":"function","function":{"name":"f","description":"Lists files. cwd: /home/a/b"}}]})");
+          "tools":[{"type":"function","function":{"name":"f","description":"Lists files. cwd: /proj/a/b"}}]})");
   EXPECT_EQ(changes_by(move_volatile, conversation), "3 tools[0] messages[0]");
   EXPECT_EQ(words_of(conversation),
             "system=It is now [time 1].\nWorking directory: [path 1];user=u;assistant=a;user=v" + kTold +
-                "[path 1] = /home/a/b\n[time 1] = 2024-05-15 15:00:00 EST;");
+                "[path 1] = /proj/a/b\n[time 1] = 2024-05-15 15:00:00 EST;");
   EXPECT_EQ(tools_of(conversation),
             R"([{"type":"function","function":{"name":"f","description":"Lists files. cwd: [path 1]"}}])");
   EXPECT_EQ(changes_by(move_volatile, conversation), "0");

@@ -51,7 +51,7 @@ class World {
                                                      "\r\n",
                                                      "\r",
                                                      "cwd: ",
-                                                     "/home/a",
+                                                     "/proj/a",
                                                      "/b",
                                                      "'",
                                                      "e\u0301",
@@ -92,7 +92,8 @@ class World {
 
   Value tool() {
     static const std::array<std::string, 3> kTools{
-        R"({"function":{"parameters":{"required":["b","a"],"enum":["z","y",{"d":1,"c":2}]},"name":"g"},"type":"function"})",
+        R"({"function":{"parameters":{"required":["b","a"],"enum":["z","y",{"d":1,"c":2}]},"name":"g"},
+            "type":"function"})",
         R"({"type":"function","function":{"name":"f","description":"It is now 10:00.\r\n"},"cache_control":{}})",
         R"({"type":"function","function":{"name":"e"}})"};
     return *parse_json(kTools[draw(kTools.size())]);
