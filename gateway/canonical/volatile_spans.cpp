@@ -124,6 +124,8 @@ class Scanner {
   }
 
   std::optional<Span> find_time() const {
+    constexpr std::string_view kFirstLettersOfNames = "JFMASONDTW";  // of months and days of the week
+    if (!is_digit(text_[at_]) && kFirstLettersOfNames.find(text_[at_]) == std::string_view::npos) return std::nullopt;
     const DayAndClock time = day_and_clock_form(rest());
     if (time.size > 0 && time.size == time.day_size) return span(SpanKind::day, time.size, says_today(), time.size);
     if (time.size > 0) return span(SpanKind::clock, time.size, has_seconds(time.size) || says_now(), time.day_size);
