@@ -113,6 +113,22 @@ def test_render_of_a_chat_request(tmp_path):
     assert "messages" in str(error["error"])
 
 
+def test_render_tells_what_the_canonical_rules_did(tmp_path):
+    template = tmp_path / "t.jinja"
+    template.write_text("{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}")
+    body = {"messages": [{"role": "system", "content": "It is now 2026-07-26 10:00:00."},
+                         {"role": "user", "content": "hi"}]}
+    row = {"template": str(template), "request": body}
+    rows = json_lines([row, {**row, "canonical": {"move_volatile": "on"}}, {**row, "canonical": {"move": "on"}}])
+    plain, moved, error = answers(kvasir("render", "--report", text=rows))
+    assert plain["canonical"] == [] and plain["rendered"] == "[system] It is now 2026-07-26 10:00:00.\n[user] hi\n"
+    assert moved["canonical"] == [{"rule": "move_volatile", "version": 1, "mode": "on", "changes": 1,
+                                   "places": ["messages[0]"]}]
+    assert moved["conversation"]["messages"][0]["content"] == "It is now [time 1]."
+    assert moved["rendered"].endswith("hi\n\n[time 1] = 2026-07-26 10:00:00\n")
+    assert "canonical.move" in error["error"]
+
+
 def test_score_is_the_same_for_text_and_ids_and_for_both_backends_nearly():
     text = "The capital of France is"
     ids = answers(kvasir("tokenize", "--model", MODEL_FILE, text=json_lines([{"text": text}])))[0]["ids"]
