@@ -194,6 +194,7 @@ void read_limits(Section& section, LimitsConfig& limits) {
   section.count("choices", limits.choices, 1, 128);
   section.count("step_tokens", limits.step_tokens, 1, 65'536);
   read_itl_target(section, limits.itl_target);
+  section.choice("speculation", limits.speculation, {"auto", "off"});
   section.count("threads", limits.threads, 0, 1024);
   section.flag("pin_threads", limits.pin_threads);
   section.count("io_threads", limits.io_threads, 1, 64);

@@ -97,8 +97,9 @@ struct LimitsConfig {
   std::uint32_t choices = 16;            // n
   std::uint32_t step_tokens = 512;
   LatencyTarget itl_target;
-  std::uint32_t threads = 0;  // compute threads; 0: one per core
-  bool pin_threads = false;   // each to a core of its own
+  std::string speculation = "auto";  // auto | off
+  std::uint32_t threads = 0;         // compute threads; 0: one per core
+  bool pin_threads = false;          // each to a core of its own
   std::uint32_t io_threads = 2;
   std::chrono::milliseconds header_timeout{10'000};
   std::chrono::milliseconds body_timeout{60'000};

@@ -43,6 +43,7 @@ EngineConfig engine_config(const ModelEntry& entry, const Config& all) {
   EngineConfig config;
   config.step_tokens_max = limits.step_tokens;
   config.itl_target = {limits.itl_target.factor, limits.itl_target.time};
+  config.speculation = limits.speculation == "auto";
   config.running_max = limits.requests_running;
   config.waiting_max = limits.requests_waiting;
   config.context_tokens_max = entry.context_tokens;

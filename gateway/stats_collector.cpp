@@ -62,6 +62,10 @@ void add_tokens(Families& out, const AllStats& all) {
   out.push_back(prompt.family());
   add_family(out, "kvasir_generated_tokens_total", "Tokens generated", MetricType::Counter, all,
              [](const EngineStats& s) { return s.tokens_generated; });
+  add_family(out, "kvasir_drafted_tokens_total", "Guesses of next tokens that were checked", MetricType::Counter, all,
+             [](const EngineStats& s) { return s.tokens_drafted; });
+  add_family(out, "kvasir_accepted_tokens_total", "Tokens that came without a step of their own, having been guessed",
+             MetricType::Counter, all, [](const EngineStats& s) { return s.tokens_accepted; });
   add_family(out, "kvasir_recomputed_tokens_total", "Tokens computed again after a preemption", MetricType::Counter,
              all, [](const EngineStats& s) { return s.tokens_recomputed; });
 }

@@ -53,9 +53,9 @@ std::string described(const Config& c) {
   out << c.listen << "\n"
       << c.tls.certificate << "|" << c.tls.key << "|" << c.tls.min_version << "\n"
       << c.models.size() << c.tenants.size() << c.namespaces.size() << "\n"
-      << c.cache.block_tokens << c.cache.kv_type << c.cache.policy << "|" << c.cache.secret << "|" << c.cache.share_numerics << " host "
-      << c.cache.host.capacity << " disk " << c.cache.disk.path << "|" << c.cache.disk.capacity << c.cache.disk.codec
-      << c.cache.disk.write << c.cache.disk.reader_threads << "\nlimits";
+      << c.cache.block_tokens << c.cache.kv_type << c.cache.policy << "|" << c.cache.secret << "|"
+      << c.cache.share_numerics << " host " << c.cache.host.capacity << " disk " << c.cache.disk.path << "|"
+      << c.cache.disk.capacity << c.cache.disk.codec << c.cache.disk.write << c.cache.disk.reader_threads << "\nlimits";
   const LimitsConfig& l = c.limits;
   for (const std::uint64_t value :
        {l.body_bytes, std::uint64_t{l.header_bytes}, std::uint64_t{l.json_depth}, std::uint64_t{l.connections},
@@ -68,7 +68,7 @@ std::string described(const Config& c) {
        {l.header_timeout, l.body_timeout, l.write_timeout, l.idle_timeout, l.request_timeout, l.drain_timeout}) {
     out << " " << value.count() << "ms";
   }
-  out << " itl " << l.itl_target.factor << "x" << l.itl_target.time.count() << "ms";
+  out << " itl " << l.itl_target.factor << "x" << l.itl_target.time.count() << "ms" << l.speculation;
   out << "\n" << c.log.level << c.log.format << "\n" << c.metrics.enabled << c.metrics.path;
   out << "\n" << c.cache.trace_file << c.cache.trace_file_bytes;
   return out.str();
@@ -100,8 +100,7 @@ TEST(KvasirYaml, HoldsEveryKeyOfTheSchemaAndNoOther) {
                                       "namespaces[].keep_for",
                                       "namespaces[].expire_after",
                                       "namespaces[].tiers",
-                                      "namespaces[].share",
-                                      "namespaces[].canonical"};
+                                      "namespaces[].share"};
   std::set<std::string> in_schema;
   for (const std::string& key : schema_keys()) {
     if (!not_yet.contains(key)) in_schema.insert(key);

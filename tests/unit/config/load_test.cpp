@@ -43,7 +43,8 @@ cache:
   tiers:
     host: {capacity: 48MiB}
     disk: {path: "", capacity: 1GiB, write: on_reuse, reader_threads: 2}
-limits: {body_bytes: 1MiB, header_bytes: 8KiB, requests_waiting: 0, idle_timeout: 250ms, threads: 3, pin_threads: true}
+limits: {body_bytes: 1MiB, header_bytes: 8KiB, requests_waiting: 0, idle_timeout: 250ms, threads: 3,
+  pin_threads: true, speculation: off}
 log: {level: debug, format: json}
 metrics: {enabled: false, path: /internal/metrics}
 routes: []
@@ -78,6 +79,7 @@ upstreams: []
   EXPECT_EQ(config.limits.idle_timeout, milliseconds(250));
   EXPECT_EQ(config.limits.threads, 3u);
   EXPECT_TRUE(config.limits.pin_threads);
+  EXPECT_EQ(config.limits.speculation, "off");
   EXPECT_EQ(config.log.level, "debug");
   EXPECT_EQ(config.log.format, "json");
   EXPECT_FALSE(config.metrics.enabled);
@@ -161,6 +163,7 @@ INSTANTIATE_TEST_SUITE_P(
                       BadCase{"cache: {tiers: {disk: {codec: fp8}}}\n", "'fp8' is not known (allowed: exact)"},
                       BadCase{"cache: {tiers: {tape: {}}}\n", "cache.tiers.tape: unknown key"},
                       BadCase{"cache: {policy: fifo}\n", "'fifo' is not known (allowed: lru, s3fifo, value)"},
+                      BadCase{"limits: {speculation: on}\n", "limits.speculation: 'on'"},
                       BadCase{"limits: {itl_target: 2}\n", "limits.itl_target: '2' is no latency (allowed: 1x to"},
                       BadCase{"limits: {itl_target: 0.5x}\n", "'0.5x' is no latency"},
                       BadCase{"limits: {itl_target: nanx}\n", "'nanx' is no latency"},

@@ -490,18 +490,20 @@ TEST(Server, MetricsCountWhatHappened) {
   EXPECT_EQ(client.read_response().status, 404);
   const TestClient::Response metrics = client.read_response();
   EXPECT_TRUE(metrics.has("text/plain; version=0.0.4"));
-  for (const char* line : {"kvasir_prompt_tokens_total{model=\"null\",source=\"computed\"} 107",
-                           "kvasir_prompt_tokens_total{model=\"null\",source=\"host\"} 105",
-                           "kvasir_generated_tokens_total{model=\"null\"} 10",
-                           "kvasir_http_requests_total{route=\"/v1/chat/completions\",status=\"200\"} 2",
-                           "kvasir_http_requests_total{route=\"other\",status=\"404\"} 1", "kvasir_build_info{",
-                           "kvasir_process_resident_bytes ",
-                           "kvasir_time_to_first_token_seconds_count{model=\"null\",source=\"computed\"} 1",
-                           "kvasir_time_to_first_token_seconds_count{model=\"null\",source=\"host\"} 1",
-                           "kvasir_inter_token_latency_seconds_count{model=\"null\"} 8",
-                           "kvasir_request_duration_seconds_count{model=\"null\"} 2",
-                           "kvasir_blocks{model=\"null\",tier=\"host\",state=\"free\"}",
-                           "kvasir_evictions_total{model=\"null\",tier=\"host\",reason=\"capacity\"} 0"})
+  for (const char* line :
+       {"kvasir_prompt_tokens_total{model=\"null\",source=\"computed\"} 107",
+        "kvasir_prompt_tokens_total{model=\"null\",source=\"host\"} 105",
+        "kvasir_generated_tokens_total{model=\"null\"} 10", "kvasir_drafted_tokens_total{model=\"null\"} ",
+        "kvasir_accepted_tokens_total{model=\"null\"} ",
+        "kvasir_http_requests_total{route=\"/v1/chat/completions\",status=\"200\"} 2",
+        "kvasir_http_requests_total{route=\"other\",status=\"404\"} 1", "kvasir_build_info{",
+        "kvasir_process_resident_bytes ",
+        "kvasir_time_to_first_token_seconds_count{model=\"null\",source=\"computed\"} 1",
+        "kvasir_time_to_first_token_seconds_count{model=\"null\",source=\"host\"} 1",
+        "kvasir_inter_token_latency_seconds_count{model=\"null\"} 8",
+        "kvasir_request_duration_seconds_count{model=\"null\"} 2",
+        "kvasir_blocks{model=\"null\",tier=\"host\",state=\"free\"}",
+        "kvasir_evictions_total{model=\"null\",tier=\"host\",reason=\"capacity\"} 0"})
     EXPECT_NE(metrics.body.find(line), std::string::npos) << line;
 }
 
