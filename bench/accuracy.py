@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""bench/run accuracy: how far the CPU backend is from the reference backend, beside llama.cpp on the same file."""
+"""bench/run accuracy: how far the CPU backend is from the reference backend, with KV in f16 and in int8, beside llama.cpp
+on the same file."""
 
 import argparse
 import json
@@ -32,6 +33,37 @@ def measure(rows, folder):
     return [json.loads(line) for line in lines]
 
 
+def mean_of(figures, engine, what):
+    positions = sum(f["positions"] for f in figures)
+    return sum(f[engine][what] * f["positions"] for f in figures) / positions
+
+
+def print_figures(figures):
+    f16, int8, peer = (mean_of(figures, engine, "kl") for engine in ("kvasir", "kvasir_int8", "peer"))
+    figure("mean KL from reference", f16, "nats", "llama.cpp", peer, f16 / peer, f"<= {GOAL}", f16 / peer <= GOAL)
+    figure("mean KL from reference, int8 KV", int8, "nats", "f16 KV", f16, int8 / f16, None, None)
+    f16, int8 = (mean_of(figures, engine, "nll") for engine in ("kvasir", "kvasir_int8"))
+    figure("mean NLL, int8 KV", int8, "nats", "f16 KV", f16, int8 / f16, None, None)
+
+
+def print_table(rows, figures):
+    print(f"{machine()}; same file; KL: mean KL(reference || engine); NLL: mean of the prompts' ids; in nats")
+    print(f"{'row':<16} {'positions':>9} {'f16 KV':>10} {'int8 KV':>10} {'llama.cpp':>10} {'ratio':>6}   "
+          f"{'NLL: truth':>10} {'f16 KV':>8} {'int8 KV':>8}")
+
+    def line(name, positions, kl, nll):
+        print(f"{name:<16} {positions:>9} {kl['kvasir']:>10.6f} {kl['kvasir_int8']:>10.6f} {kl['peer']:>10.6f} "
+              f"{kl['kvasir'] / kl['peer']:>6.2f}   {nll['reference']:>10.5f} {nll['kvasir']:>8.5f} "
+              f"{nll['kvasir_int8']:>8.5f}")
+
+    engines = ("reference", "kvasir", "kvasir_int8", "peer")
+    for row, f in zip(rows, figures):
+        line(row["name"], f["positions"], *({e: f[e][what] for e in engines} for what in ("kl", "nll")))
+    line("all", sum(f["positions"] for f in figures),
+         *({e: mean_of(figures, e, what) for e in engines} for what in ("kl", "nll")))
+    print(f"ratio: f16 KV to llama.cpp (goal <= {GOAL})")
+
+
 def main():
     arguments = argparse.ArgumentParser(prog="bench/run accuracy")
     arguments.add_argument("--json", action="store_true", help="a line per figure instead of a table")
@@ -42,18 +74,10 @@ def main():
         rows = [json.loads(line) for line in file]
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(rows, folder)
-    positions = sum(f["positions"] for f in figures)
-    ours, peers = (sum(f[who] * f["positions"] for f in figures) / positions for who in ("kvasir", "peer"))
     if chosen.json:
-        figure("mean KL from reference", ours, "nats", "llama.cpp", peers, ours / peers, f"<= {GOAL}",
-               ours / peers <= GOAL)
-        return
-    print(f"{machine()}; mean KL(reference || engine) in nats, same file")
-    print(f"{'row':<16} {'positions':>9} {'kvasir':>10} {'llama.cpp':>10} {'ratio':>6}")
-    for row, f in zip(rows, figures):
-        ratio = f["kvasir"] / f["peer"]
-        print(f"{row['name']:<16} {f['positions']:>9} {f['kvasir']:>10.6f} {f['peer']:>10.6f} {ratio:>6.2f}")
-    print(f"{'all':<16} {positions:>9} {ours:>10.6f} {peers:>10.6f} {ours / peers:>6.2f}  (goal <= {GOAL})")
+        print_figures(figures)
+    else:
+        print_table(rows, figures)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-// How far the CPU backend's distributions are from the reference backend's, and a peer's beside them. Reads JSON lines
-// {"ids": [...], "peer_logits": "FILE of float32, (positions, vocabulary)"}; writes one JSON line each with the mean
-// over positions of KL(reference || kvasir) and KL(reference || peer). bench/run accuracy drives it.
+// How far the CPU backend's distributions are from the reference backend's, for each way it keeps KV, and a peer's
+// beside them. Reads JSON lines {"ids": [...], "peer_logits": "FILE of float32, (positions, vocabulary)"}, the latter
+// only where there is a peer; writes one JSON line each: for each engine the mean over positions of KL(reference ||
+// engine) and the mean negative log-likelihood of the ids after the first. bench/run accuracy drives it.
 #include <cmath>
 #include <cstdio>
 #include <fstream>
@@ -64,6 +65,20 @@ double mean_divergence(const std::vector<Row>& p, const std::vector<Row>& q) {
   return sum / static_cast<double>(p.size());
 }
 
+// Of ids[1..], each by the row before it.
+double mean_nll(const std::vector<Row>& rows, const std::vector<TokenId>& ids) {
+  double sum = 0;
+  for (std::size_t i = 1; i < ids.size(); ++i)
+    sum += log_sum_exp(rows[i - 1]) - rows[i - 1][static_cast<std::size_t>(ids[i])];
+  return sum / static_cast<double>(ids.size() - 1);
+}
+
+std::string figures(const char* engine, double kl, double nll) {
+  char text[128];
+  std::snprintf(text, sizeof text, ", \"%s\": {\"kl\": %.6g, \"nll\": %.8g}", engine, kl, nll);
+  return text;
+}
+
 std::vector<TokenId> read_ids(const Value& line) {
   std::vector<TokenId> ids;
   for (const Value& id : *line.find("ids")->as_array()) ids.push_back(std::stoi(id.as_number()->text));
@@ -75,17 +90,26 @@ void run(const std::string& model) {
   const ModelConfig config = value_or_throw(read_model_config(*file));
   BackendOptions options;
   options.threads = 2;
+  options.pool_bytes = 512u << 20;
   const auto reference = value_or_throw(make_reference_backend(*file, config, options));
-  const auto cpu = value_or_throw(make_cpu_backend(*file, config, options));
-  Scorer reference_scorer(*reference), cpu_scorer(*cpu);
+  const auto f16 = value_or_throw(make_cpu_backend(*file, config, options));
+  options.kv_type = "int8";
+  const auto int8 = value_or_throw(make_cpu_backend(*file, config, options));
+  Scorer reference_scorer(*reference), f16_scorer(*f16), int8_scorer(*int8);
   for (std::string text; std::getline(std::cin, text);) {
     const Value line = value_or_throw(parse_json(text));
     const std::vector<TokenId> ids = read_ids(line);
+    if (ids.size() < 2) throw std::runtime_error("a line has fewer than two ids");
     const std::vector<Row> truth = logits_of(reference_scorer, ids);
-    const double ours = mean_divergence(truth, logits_of(cpu_scorer, ids));
-    const double peers =
-        mean_divergence(truth, read_logits(*line.find("peer_logits")->as_string(), ids.size(), truth[0].size()));
-    std::printf("{\"positions\": %zu, \"kvasir\": %.6g, \"peer\": %.6g}\n", ids.size(), ours, peers);
+    std::string out = figures("reference", 0, mean_nll(truth, ids));
+    const auto add = [&](const char* engine, const std::vector<Row>& rows) {
+      out += figures(engine, mean_divergence(truth, rows), mean_nll(rows, ids));
+    };
+    add("kvasir", logits_of(f16_scorer, ids));
+    add("kvasir_int8", logits_of(int8_scorer, ids));
+    if (const Value* peer = line.find("peer_logits"))
+      add("peer", read_logits(*peer->as_string(), ids.size(), truth[0].size()));
+    std::printf("{\"positions\": %zu%s}\n", ids.size(), out.c_str());
     std::fflush(stdout);
   }
 }
