@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""bench/run accuracy: how far the CPU backend is from the reference backend, with KV in f16 and in int8, beside llama.cpp
-on the same file."""
+"""bench/run accuracy: how far the CPU backend is from the reference backend, with KV in f16 and in int8, and beside
+llama.cpp on the same file."""
 
 import argparse
 import json
