@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "storage/base/assert.h"
 
@@ -11,9 +12,10 @@ namespace {
 constexpr double kGainLeast = 1.03;    // times the tokens a second without drafts
 constexpr double kRowFirst = 0.15;     // of a single decode's step: what each row more is taken to cost at first
 constexpr double kForgotten = 0.003;   // of what was learned of other numbers of drafts, with each step
-constexpr double kOffMost = 1.5;       // a step counts as no longer, nor shorter by more, than this times the expected
-constexpr double kSecondsMoved = 0.2;  // how far one step moves what was learned
-constexpr double kSecondsMovedByDrafts = 0.01, kStretchMoved = 0.3;
+constexpr double kOffMost = 0.4;       // logarithm: a step counts as no further off what was expected
+constexpr double kSecondsMoved = 0.1;  // how far one step moves what was learned
+constexpr double kSecondsMovedByDrafts = 0.01, kStretchMoved = 0.15;
+constexpr double kAlikeWithin = 2, kAlikeLeast = 0.2;  // numbers of drafts so far apart are moved by so much less
 
 double stretch_first(std::uint32_t decodes, std::size_t drafted) {
   return 1 + kRowFirst * static_cast<double>(drafted) / (1 + kRowFirst * (decodes - 1));
@@ -59,25 +61,23 @@ void DraftPace::share(std::uint32_t decodes, std::uint32_t tokens_left, double s
   for (std::uint32_t i = 0; i < best; ++i) ++offers[order[i]].granted;
 }
 
-// What one number of drafts shows holds for others too, in part.
+// What one number of drafts shows holds for others too, the more the closer they are.
 void DraftPace::learn(std::uint32_t decodes, std::uint32_t drafted, double seconds) {
   KVASIR_ASSERT(decodes > 0 && drafted <= kDraftsMost);
   Steps& steps = steps_[class_of(decodes)];
   if (steps.seconds == 0) steps.seconds = seconds / steps.stretch_by[drafted];
-  const double off = std::clamp(seconds / (steps.seconds * steps.stretch_by[drafted]), 1 / kOffMost, kOffMost) - 1;
-  steps.seconds *= 1 + (drafted == 0 ? kSecondsMoved : kSecondsMovedByDrafts) * off;
+  const double off = std::log(seconds / (steps.seconds * steps.stretch_by[drafted]));
+  const double bounded = std::clamp(off, -kOffMost, kOffMost);
+  steps.seconds *= std::exp((drafted == 0 ? kSecondsMoved : kSecondsMovedByDrafts) * bounded);
   if (drafted == 0) return;
   const double moved = std::max(kStretchMoved, 1.0 / ++steps.drafted);
   for (std::uint32_t d = 1; d <= kDraftsMost; ++d) {
+    const double away = std::abs(static_cast<double>(d) - drafted);
     double& stretch = steps.stretch_by[d];
-    const double alike = d == drafted ? 1 : std::min(1.0, static_cast<double>(d) / drafted) / 2;
-    stretch *= 1 + alike * moved * off;
+    stretch =
+        std::max(1.0, stretch * std::exp(std::max(kAlikeLeast, std::exp(-away / kAlikeWithin)) * moved * bounded));
     if (d != drafted) stretch += kForgotten * (stretch_first(decodes, d) - stretch);
   }
-  // More drafts take no less, fewer no more.
-  const double learned = std::max(1.0, steps.stretch_by[drafted]);
-  for (std::uint32_t d = 1; d <= drafted; ++d) steps.stretch_by[d] = std::clamp(steps.stretch_by[d], 1.0, learned);
-  for (std::uint32_t d = drafted; d <= kDraftsMost; ++d) steps.stretch_by[d] = std::max(steps.stretch_by[d], learned);
 }
 
 }  // namespace kvasir

@@ -53,7 +53,7 @@ TEST(DraftPace, LearnsHowMuchLongerStepsTake) {
 
 TEST(DraftPace, ALikelyReplyGetsAsManyAsPay) {
   const LookupDrafts lookup = copying();
-  EXPECT_EQ(granted(learned(5e-3, 0.01), lookup), DraftPace::kDraftsMost);
+  EXPECT_GE(granted(learned(5e-3, 0.01), lookup), 12u);
   EXPECT_EQ(granted(learned(5e-3, 1.5), lookup), 0u);  // a draft costs more than the token would
 }
 
