@@ -2,8 +2,8 @@
 """bench/run tenants: 32 tenants, each with a long prefix of its own, ask in turn, over HTTP, beside llama-server.
 
 The first round is cold; in the others each asks another question after its prefix. Once with RAM for the KV of all of
-them, and once for a third: then kvasir has the rest on its disk tier, and llama-server, which keeps what was used last,
-nothing of use. In that case it is asked as llama-server's RAM cache and as slots; the better one counts.
+them (llama-server's as slots and as its RAM cache; the better one counts), and once for a third (its as slots): then
+kvasir has the rest on its disk tier, and llama-server, which keeps what was used last, nothing of use.
 """
 
 import argparse
